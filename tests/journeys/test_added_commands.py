@@ -1,4 +1,4 @@
-"""Commands that other distributions add to `wsgw`; broken ones harm nobody but themselves."""
+"""Commands that other distributions add to `wsgw`; a broken one affects nothing else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BROKEN = "raise RuntimeError('out of\\nfingers')"
 GONE = "raise SystemExit(7)"
 
 
-def test_an_added_command_is_listed_and_runs(shop: Shop) -> None:
+def test_added_command_is_listed_and_runs(shop: Shop) -> None:
     shop.install("acme-count", "count", COUNT, group=GROUP)
 
     assert "count    Count something.\n" in shop.run("--help").stdout
@@ -41,7 +41,7 @@ def test_an_added_command_is_listed_and_runs(shop: Shop) -> None:
     ],
 )
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("--by", "2", "more")])
-def test_a_command_that_cannot_be_used_says_why_when_it_is_called(
+def test_unusable_command_reports_the_reason_when_called(
     shop: Shop, source: str, told: str, arguments: tuple[str, ...]
 ) -> None:
     shop.install("acme-count", "count", source, group=GROUP)
@@ -56,7 +56,7 @@ def test_a_command_that_cannot_be_used_says_why_when_it_is_called(
     assert told in line
 
 
-def test_a_broken_command_harms_no_other(shop: Shop) -> None:
+def test_broken_command_does_not_affect_other_commands(shop: Shop) -> None:
     shop.install("acme-count", "count", BROKEN, group=GROUP)
     shop.install("acme", "fake", FAKE_PLUGIN)
 
@@ -70,7 +70,7 @@ def test_a_broken_command_harms_no_other(shop: Shop) -> None:
     assert "acme_count_module" not in imported
 
 
-def test_of_several_distributions_none_is_preferred(shop: Shop) -> None:
+def test_command_added_by_two_distributions_is_refused(shop: Shop) -> None:
     for name in ("acme-count", "other-count"):
         shop.install(name, "count", COUNT, group=GROUP)
 
@@ -83,14 +83,14 @@ def test_of_several_distributions_none_is_preferred(shop: Shop) -> None:
     )
 
 
-def test_a_command_of_the_core_cannot_be_taken(shop: Shop) -> None:
+def test_added_command_cannot_replace_a_core_command(shop: Shop) -> None:
     shop.install("acme-count", "check", BROKEN, group=GROUP)
     shop.install("acme", "fake", FAKE_PLUGIN)
 
     assert shop.run("check", BE_URLS="fake://a:1").returncode == 0
 
 
-def test_a_command_that_nobody_adds_is_unknown(shop: Shop) -> None:
+def test_unknown_command_is_a_usage_error(shop: Shop) -> None:
     result = shop.run("count")
 
     assert result.returncode == 2

@@ -75,7 +75,7 @@ def parrots() -> list[FakeBackend]:
     return made
 
 
-async def test_its_plugin_is_loaded_and_it_serves(
+async def test_adding_backend_of_new_kind_loads_its_plugin_and_serves(
     gateway: RunningGateway, operator: Operator, backend: ScriptedBackend, install: Install
 ) -> None:
     assert "no installed plugin" in (await operator.post("/backend/add", data=ENTRY))["reason"]
@@ -92,7 +92,7 @@ async def test_its_plugin_is_loaded_and_it_serves(
         assert connection.texts == ["hello"]
 
 
-async def test_clients_do_not_wait_while_it_is_imported(
+async def test_clients_are_served_while_the_plugin_is_imported(
     gateway: RunningGateway,
     operator: Operator,
     backend: ScriptedBackend,
@@ -130,7 +130,7 @@ async def test_clients_do_not_wait_while_it_is_imported(
         (PARROT.replace('"parrot", Opt', '"parakeet", Opt'), "promise 'parrot'"),
     ],
 )
-async def test_a_plugin_that_cannot_be_used_changes_nothing(
+async def test_unusable_plugin_is_reported_and_changes_nothing(
     operator: Operator, backend: ScriptedBackend, install: Install, source: str, reason: Any
 ) -> None:
     install(source)

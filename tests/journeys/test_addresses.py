@@ -1,4 +1,4 @@
-"""Where a gateway listens, and that several live side by side."""
+"""Listen addresses, and several gateways in one process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ async def is_reached(url: str, backend: ScriptedBackend) -> bool:
         return await served.recv() == "there"
 
 
-async def test_an_ipv4_address(start_gateway: StartGateway, backend: ScriptedBackend) -> None:
+async def test_gateway_serves_on_an_ipv4_address(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
     gateway = await start_gateway(backend, address="127.0.0.1:0")
 
     [address] = gateway.gateway.addresses
@@ -40,7 +42,9 @@ async def test_an_ipv4_address(start_gateway: StartGateway, backend: ScriptedBac
 
 
 @needs_ipv6
-async def test_an_ipv6_address(start_gateway: StartGateway, backend: ScriptedBackend) -> None:
+async def test_gateway_serves_on_an_ipv6_address(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
     gateway = await start_gateway(backend, address="[::1]:0", host="::1")
 
     assert str(gateway.gateway.addresses[0]) == f"[::1]:{gateway.port}"
@@ -53,7 +57,7 @@ async def test_an_ipv6_address(start_gateway: StartGateway, backend: ScriptedBac
 
 
 @needs_ipv6
-async def test_a_backend_with_an_ipv6_address(
+async def test_gateway_connects_to_a_backend_with_an_ipv6_address(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     backend = await start_backend(host="::1")
@@ -63,7 +67,7 @@ async def test_a_backend_with_an_ipv6_address(
 
 
 @needs_ipv6
-async def test_every_interface_means_ipv4_and_ipv6_on_one_port(
+async def test_address_without_host_listens_on_ipv4_and_ipv6_on_one_port(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend, address=":0")
@@ -72,7 +76,7 @@ async def test_every_interface_means_ipv4_and_ipv6_on_one_port(
     assert await is_reached(f"ws://[::1]:{gateway.port}", backend)
 
 
-async def test_two_gateways_of_one_process_share_nothing(
+async def test_two_gateways_in_one_process_share_nothing(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     one, other = await start_backend(), await start_backend()

@@ -1,4 +1,4 @@
-"""Each call of the admin API, against a gateway that relays meanwhile."""
+"""Each call of the admin API, against a gateway that relays messages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def backend_row(operator: Operator, backend_id: str) -> dict[str, Any]:
 
 
 class TestBackends:
-    async def test_list(
+    async def test_list_shows_all_fields_of_a_backend(
         self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
     ) -> None:
         async with connect(gateway.url):
@@ -90,10 +90,10 @@ class TestBackends:
         assert config == config | wanted
         assert config["url"] == "ws://user:***@127.0.0.1:1/x"
 
-    async def test_config_of_an_unknown_one_is_empty(self, operator: Operator) -> None:
+    async def test_config_of_unknown_backend_is_empty(self, operator: Operator) -> None:
         assert await operator.get("/backend/config/nobody") == {}
 
-    async def test_an_added_one_serves(
+    async def test_added_backend_serves(
         self,
         gateway: RunningGateway,
         operator: Operator,
@@ -130,7 +130,7 @@ class TestBackends:
             ('{"url": "dns+ws://a:1", "id": "green"}', "id already exists"),
         ],
     )
-    async def test_what_cannot_be_added_is_said_and_changes_nothing(
+    async def test_invalid_backend_is_reported_and_not_added(
         self, operator: Operator, body: str | bytes, reason: str
     ) -> None:
         answer = await operator.post("/backend/add", data=body)
@@ -139,12 +139,14 @@ class TestBackends:
         assert "upstream" not in answer["reason"]
         assert [row["id"] for row in await operator.get("/backend/list")] == ["blue", "green"]
 
-    async def test_a_url_is_added_once(self, operator: Operator, blue: ScriptedBackend) -> None:
+    async def test_adding_a_url_twice_fails(
+        self, operator: Operator, blue: ScriptedBackend
+    ) -> None:
         body = json.dumps({"url": blue.url, "id": "other"})
         answer = await operator.post("/backend/add", data=body)
         assert answer == {"result": "failed", "reason": "url already exists"}
 
-    async def test_a_disabled_one_gets_no_new_sessions_and_keeps_those_it_has(
+    async def test_disabled_backend_keeps_its_sessions_and_gets_no_new_ones(
         self,
         gateway: RunningGateway,
         operator: Operator,
@@ -167,7 +169,9 @@ class TestBackends:
         async with connect(gateway.url), connect(gateway.url):
             await blue.connection()
 
-    async def test_unknown_ones(self, operator: Operator) -> None:
+    async def test_actions_on_unknown_backend_fail_or_change_nothing(
+        self, operator: Operator
+    ) -> None:
         for action, answer in {
             "disable": NO_ACTION,
             "enable": FAILED,
@@ -178,7 +182,7 @@ class TestBackends:
         }.items():
             assert await operator.post(f"/backend/{action}/nobody") == answer, action
 
-    async def test_failover_moves_its_sessions(
+    async def test_failover_moves_the_sessions_of_a_backend(
         self,
         gateway: RunningGateway,
         operator: Operator,
@@ -195,7 +199,7 @@ class TestBackends:
             await client.send("moved")
             assert await served.recv() == "moved"
 
-    async def test_drain_empties_it_without_haste(
+    async def test_drain_moves_the_session_once_its_backend_is_quiet(
         self,
         gateway: RunningGateway,
         operator: Operator,
@@ -224,7 +228,7 @@ class TestBackends:
             assert await operator.post("/backend/enable/blue") == SUCCESS
             assert await operator.post("/backend/drain/blue") == SUCCESS
 
-    async def test_reset(
+    async def test_reset_closes_the_breaker_of_a_tripped_backend(
         self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
     ) -> None:
         assert await operator.post("/backend/reset/blue") == NO_ACTION
@@ -239,7 +243,7 @@ class TestBackends:
         assert await operator.post("/backend/reset/blue") == SUCCESS
         assert not (await backend_row(operator, "blue"))["tripped"]
 
-    async def test_a_deleted_one_is_gone_and_its_sessions_move(
+    async def test_deleting_a_backend_removes_it_and_moves_its_sessions(
         self,
         gateway: RunningGateway,
         operator: Operator,
@@ -258,7 +262,7 @@ class TestBackends:
             body = json.dumps({"url": blue.url, "id": "blue"})
             assert await operator.post("/backend/add", data=body) == SUCCESS
 
-    async def test_many_sessions_move_and_none_is_dropped(
+    async def test_deleting_a_backend_with_250_sessions_drops_none(
         self,
         gateway: RunningGateway,
         operator: Operator,
@@ -276,7 +280,7 @@ class TestBackends:
                 assert await (await green.connection()).recv() == "here"
         assert blue.accepted == 250
 
-    async def test_without_failover_sessions_are_not_moved(
+    async def test_drain_and_failover_are_refused_when_failover_is_off(
         self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(blue, failover={"enabled": False})
@@ -297,7 +301,7 @@ class TestBackends:
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1001
 
-    async def test_a_returning_backend_gets_the_clients_that_were_held(
+    async def test_added_backend_gets_the_held_sessions(
         self, gateway: RunningGateway, operator: Operator, start_backend: StartBackend
     ) -> None:
         async with connect(gateway.url) as client:
@@ -311,7 +315,7 @@ class TestBackends:
 
 
 class TestSessions:
-    async def test_list_and_abort(
+    async def test_list_shows_a_session_and_abort_closes_it(
         self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
     ) -> None:
         async with connect(f"{gateway.url}/chat?room=blue&token=s3cret") as client:
@@ -344,7 +348,7 @@ class TestSessions:
         assert await operator.post(f"/session/abort/{row['id']}") == NO_ACTION
         assert await operator.get("/session/list") == []
 
-    async def test_failover(
+    async def test_failover_moves_a_session(
         self,
         gateway: RunningGateway,
         operator: Operator,
@@ -376,7 +380,7 @@ class TestSending:
             ({"Content-Type": "text/plain"}, b"", ""),
         ],
     )
-    async def test_the_client_receives_the_body(
+    async def test_client_receives_the_body_as_a_message(
         self,
         gateway: RunningGateway,
         operator: Operator,
@@ -399,7 +403,7 @@ class TestSending:
             [row] = await operator.get("/session/list")
             assert row["msgsSent"] == 2
 
-    async def test_the_session_may_have_moved(
+    async def test_session_that_has_moved_can_still_be_sent_to(
         self,
         gateway: RunningGateway,
         operator: Operator,
@@ -415,7 +419,7 @@ class TestSending:
             assert await operator.post(f"/session/send/{session}", data="hello") == SUCCESS
             assert await client.recv() == "hello"
 
-    async def test_what_cannot_be_sent_is_said(
+    async def test_message_that_cannot_be_sent_is_reported(
         self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(blue, limits={"max-message-size": 100})
@@ -435,7 +439,7 @@ class TestSending:
             assert await operator.post(path, data=b"x" * 100) == SUCCESS
             assert await client.recv() == b"x" * 100
 
-    async def test_a_client_that_does_not_read_is_sent_no_more(
+    async def test_sending_to_a_client_that_does_not_read_fails(
         self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
     ) -> None:
         async with connect(gateway.url, max_queue=1, compression=None) as client:
@@ -454,7 +458,7 @@ class TestSending:
 
 
 class TestFrontends:
-    async def test_pause_and_resume(
+    async def test_paused_frontend_refuses_new_clients_until_resumed(
         self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
     ) -> None:
         [row] = await operator.get("/frontend/list")
@@ -475,7 +479,7 @@ class TestFrontends:
         assert await operator.post("/frontend/pause/nobody") == FAILED
         assert await operator.post("/frontend/resume/nobody") == FAILED
 
-    async def test_its_id_can_be_given(
+    async def test_frontend_id_is_configurable(
         self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
     ) -> None:
         server = {"frontend": {"address": "127.0.0.1:0", "id": "door"}}
@@ -484,12 +488,14 @@ class TestFrontends:
 
 
 class TestHealth:
-    async def test_alive_and_ready(self, operator: Operator) -> None:
+    async def test_serving_gateway_is_alive_and_ready(self, operator: Operator) -> None:
         assert await operator.get("/healthz") == {"status": "alive"}
         ready = {"status": "ready", "reasons": [], "unservedRoutes": []}
         assert await operator.get("/readyz") == ready
 
-    async def test_not_ready_and_why(self, gateway: RunningGateway, operator: Operator) -> None:
+    async def test_not_ready_lists_the_reasons(
+        self, gateway: RunningGateway, operator: Operator
+    ) -> None:
         for backend_id in ("blue", "green"):
             await operator.post(f"/backend/disable/{backend_id}")
         await operator.post(f"/frontend/pause/127-0-0-1-{gateway.port}")
@@ -505,7 +511,7 @@ class TestHealth:
         }
         assert (await operator.call("GET", "/healthz")).status == 200
 
-    async def test_ready_while_only_the_next_client_finds_out_whether_a_backend_is_back(
+    async def test_ready_when_the_next_client_may_probe_a_backend(
         self, gateway: RunningGateway, operator: Operator
     ) -> None:
         now = asyncio.get_running_loop().time()
@@ -517,7 +523,7 @@ class TestHealth:
         green.go_down(now, "its broker is lost")
         assert (await operator.get("/readyz"))["status"] == "ready"
 
-    async def test_not_ready_while_no_backend_wants_to_be_dialled(
+    async def test_not_ready_while_every_backend_asks_for_a_pause(
         self, gateway: RunningGateway, operator: Operator
     ) -> None:
         now = asyncio.get_running_loop().time()
@@ -527,7 +533,7 @@ class TestHealth:
         gateway.gateway.pool.backends[0].come_up()
         assert (await operator.call("GET", "/readyz")).status == 200
 
-    async def test_probes_find_a_backend_that_is_down(
+    async def test_health_probes_detect_a_backend_that_is_down(
         self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
     ) -> None:
         upstream = {"backends": [{"id": "blue", "url": blue.url}], "health": {"interval": "50ms"}}
@@ -544,7 +550,7 @@ class TestHealth:
         await blue.up()
         await until_ready(200)
 
-    async def test_a_gateway_that_stops_is_not_ready(
+    async def test_stopping_gateway_is_not_ready(
         self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
     ) -> None:
         async with connect(gateway.url) as client:

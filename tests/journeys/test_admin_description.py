@@ -1,4 +1,4 @@
-"""The API does what its OpenAPI description says, for calls made up from the description."""
+"""The API conforms to its OpenAPI description, for calls generated from it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def url() -> Iterator[str]:
 
 @SCHEMA.parametrize()
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
-def test_answers_are_as_described(case: Any, url: str) -> None:
+def test_answers_conform_to_the_openapi_description(case: Any, url: str) -> None:
     response = case.call(base_url=url)
     case.validate_response(response, checks=CHECKS)
     assert response.status_code != 500

@@ -1,4 +1,4 @@
-"""A call that adds a backend reads no file of the gateway's machine, unless that is allowed."""
+"""Adding a backend by the API reads no file of the gateway's machine unless this is allowed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def allowed(
         ({"url_file": "FILE"}, "url-file"),
     ],
 )
-async def test_a_file_is_refused_and_not_touched(
+async def test_file_option_is_refused_and_the_file_is_not_touched(
     operator: Operator,
     monkeypatch: pytest.MonkeyPatch,
     options: dict[str, Any],
@@ -70,7 +70,7 @@ async def test_a_file_is_refused_and_not_touched(
     assert len(await operator.get("/backend/list")) == 1
 
 
-async def test_where_files_are_allowed_they_are_used(
+async def test_file_option_is_used_when_files_are_allowed(
     allowed: Operator, tls_files: TlsFiles
 ) -> None:
     tls = {"ca": str(tls_files.authority)}
@@ -82,7 +82,7 @@ async def test_where_files_are_allowed_they_are_used(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="has these devices")
 @pytest.mark.parametrize("file", ["/dev/ptmx", "/dev/zero", "/dev/tty", "/dev", "PIPE"])
-async def test_where_files_are_allowed_devices_are_not(
+async def test_device_is_refused_when_files_are_allowed(
     allowed: Operator, tmp_path: Path, file: str
 ) -> None:
     os.mkfifo(tmp_path / "PIPE")
@@ -95,7 +95,7 @@ async def test_where_files_are_allowed_devices_are_not(
     assert "cannot be read: " in answer["reason"]
 
 
-async def test_where_files_are_allowed_it_is_not_told_what_they_hold(
+async def test_error_does_not_show_the_contents_of_an_allowed_file(
     allowed: Operator, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("root:x:0:0 and more")

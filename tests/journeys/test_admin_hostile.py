@@ -1,4 +1,4 @@
-"""Whatever is sent to the admin API, it answers as documented or closes, and goes on."""
+"""The admin API answers any input as documented or closes the connection, and keeps serving."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ async def operator(gateway: RunningGateway, start_admin: StartAdmin) -> Operator
 
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])
-async def test_only_post_is_allowed(operator: Operator, path: str, method: str) -> None:
+async def test_action_with_another_method_than_post_is_refused(
+    operator: Operator, path: str, method: str
+) -> None:
     answer = await operator.call(method, path)
     assert answer.status == 400
     if method != "HEAD":
@@ -41,7 +43,9 @@ async def test_only_post_is_allowed(operator: Operator, path: str, method: str) 
 
 
 @pytest.mark.parametrize("path", GETS)
-async def test_only_get_is_allowed(operator: Operator, path: str) -> None:
+async def test_reading_with_another_method_than_get_is_refused(
+    operator: Operator, path: str
+) -> None:
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
         answer = await operator.call(method, path)
         assert answer.status == 405
@@ -68,7 +72,7 @@ async def test_only_get_is_allowed(operator: Operator, path: str) -> None:
         "/backend/list%00",
     ],
 )
-async def test_unknown_paths(operator: Operator, path: str) -> None:
+async def test_unknown_path_is_answered_404(operator: Operator, path: str) -> None:
     answer = await operator.call("GET", path)
     assert answer.status == 404
     assert answer.json == {"result": "failed", "reason": "NotFound"}
@@ -77,7 +81,7 @@ async def test_unknown_paths(operator: Operator, path: str) -> None:
 @pytest.mark.parametrize(
     "name", ["%00", "%0d%0a", "..%2f..", "%ff", "%F0%9F%98%80", "a" * 3000, "%25", "*", "'\"<>"]
 )
-async def test_strange_ids_are_unknown(operator: Operator, name: str) -> None:
+async def test_malformed_backend_id_is_treated_as_unknown(operator: Operator, name: str) -> None:
     assert await operator.post(f"/backend/delete/{name}") == {
         "result": "success",
         "reason": "NoActionRequired",
@@ -85,7 +89,7 @@ async def test_strange_ids_are_unknown(operator: Operator, name: str) -> None:
     assert await operator.get(f"/backend/config/{name}") == {}
 
 
-async def test_large_bodies(operator: Operator) -> None:
+async def test_body_over_the_limit_is_answered_413(operator: Operator) -> None:
     async def endless() -> Any:
         for _ in range(100):
             yield b"x" * 100
@@ -129,7 +133,7 @@ async def raw(operator: Operator, *parts: bytes, wait: float = 5.0) -> bytes:
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ],
 )
-async def test_what_is_no_http(
+async def test_malformed_http_is_refused_without_a_warning(
     operator: Operator, head: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = await raw(operator, head)
@@ -147,14 +151,14 @@ async def test_what_is_no_http(
         b"POST /backend/add HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{",
     ],
 )
-async def test_who_sends_slowly_is_closed(operator: Operator, beginning: bytes) -> None:
+async def test_connection_that_sends_slowly_is_closed(operator: Operator, beginning: bytes) -> None:
     answer = await raw(operator, beginning, wait=20)
     assert b"200 OK" not in answer
     metrics = (await operator.call("GET", "/metrics")).text
     assert re.search(r"^wsgw_admin_connections_dropped_total [1-9]", metrics, re.MULTILINE)
 
 
-async def test_who_goes_before_its_body_has_come_is_no_fault(
+async def test_caller_that_leaves_before_its_body_is_a_bad_request(
     operator: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "wsgw")
@@ -165,7 +169,7 @@ async def test_who_goes_before_its_body_has_come_is_no_fault(
     await until(lambda: "BadRequest" in caplog.text)
 
 
-async def test_a_flood_is_cut(operator: Operator) -> None:
+async def test_body_flood_is_cut_off_and_the_api_keeps_serving(operator: Operator) -> None:
     head = b"POST /backend/add HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n"
     answer = await raw(operator, head, *[b"x" * 65536] * 64, wait=20)
     assert not answer or b"413" in answer
@@ -192,8 +196,8 @@ BODIES = st.one_of(
 )
 
 
-def test_any_call_is_answered_as_documented() -> None:
-    """One gateway takes them all, so that what one call leaves behind meets the next."""
+def test_generated_calls_are_answered_as_documented() -> None:
+    """All calls go to one gateway, so that effects of one call reach the next."""
 
     async def calls(drawn: list[tuple[str, str, str, bytes]]) -> None:
         data = {

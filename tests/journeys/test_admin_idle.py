@@ -1,4 +1,4 @@
-"""Connections on which nothing is asked, or no end is seen, keep nobody from asking."""
+"""Idle or unfinished connections do not block other callers of the admin API."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Caller:
         await self._writer.drain()
 
     async def begin(self) -> None:
-        """Send half of a request, the other half of which is waited for."""
+        """Send half of a request, so that the API waits for the rest."""
         await self.say(HEAD)
         assert b" 100 " in await self._reader.readuntil(b"\r\n\r\n")
         await self.say(b"{")
@@ -55,7 +55,7 @@ class Caller:
         return await self.answer()
 
     async def gone(self) -> bool:
-        """Wait for the end."""
+        """Wait until the connection is closed."""
         try:
             return await self._reader.read() == b""
         except ConnectionError:
@@ -67,7 +67,7 @@ class Caller:
 
 @asynccontextmanager
 async def slow_readers(operator: Operator, count: int) -> AsyncIterator[None]:
-    """Ask for much so many times, and read none of it."""
+    """Open so many connections that request large answers and read none of them."""
     async with AsyncExitStack() as made:
         for _ in range(count):
             connection = made.enter_context(socket.socket())
@@ -98,7 +98,7 @@ async def callers(
         yield callers
 
 
-async def test_a_probe_is_answered_while_others_say_nothing(
+async def test_probe_is_answered_when_all_connections_are_silent(
     operator: Operator, gateway: RunningGateway
 ) -> None:
     async with callers(operator, MOST) as silent:
@@ -106,7 +106,7 @@ async def test_a_probe_is_answered_while_others_say_nothing(
         assert b"alive" in await silent[2].probe()
         async with callers(operator, 1) as (prober,):
             assert b"alive" in await prober.probe()
-            assert await silent[0].gone()  # the longest of all
+            assert await silent[0].gone()  # it has been idle longest
             assert b"alive" in await prober.probe()
             assert b"alive" in await silent[2].probe()
             await silent[1].say(b"alhost\r\n\r\n")
@@ -114,7 +114,7 @@ async def test_a_probe_is_answered_while_others_say_nothing(
     assert gateway.count("admin_connections_dropped") == 1
 
 
-async def test_who_was_answered_last_stays_longest(operator: Operator) -> None:
+async def test_most_recently_answered_connection_is_evicted_last(operator: Operator) -> None:
     async with callers(operator, MOST) as silent:
         for each in reversed(silent):
             await each.probe()
@@ -125,14 +125,14 @@ async def test_who_was_answered_last_stays_longest(operator: Operator) -> None:
                 assert b"alive" in await each.probe()
 
 
-async def test_a_crowd_that_says_nothing_keeps_no_probe_waiting(operator: Operator) -> None:
+async def test_many_silent_connections_do_not_delay_a_probe(operator: Operator) -> None:
     async with callers(operator, 20 * MOST), callers(operator, 1) as (prober,):
         assert b"alive" in await prober.probe()
         for _ in range(20):
             assert (await operator.call("GET", "/readyz")).status == 200
 
 
-async def test_whose_request_is_being_answered_is_not_dropped(operator: Operator) -> None:
+async def test_connection_with_a_request_in_progress_is_not_evicted(operator: Operator) -> None:
     async with callers(operator, MOST // 2 - 1) as busy:
         for each in busy:
             await each.begin()
@@ -148,7 +148,7 @@ async def test_whose_request_is_being_answered_is_not_dropped(operator: Operator
             assert b"no url" in await each.answer()
 
 
-async def test_who_finds_all_others_being_answered_takes_the_place_of_the_longest(
+async def test_oldest_connection_is_evicted_when_all_are_busy(
     operator: Operator, gateway: RunningGateway
 ) -> None:
     async with callers(operator, MOST) as busy:
@@ -164,13 +164,13 @@ async def test_who_finds_all_others_being_answered_takes_the_place_of_the_longes
                 assert b"no url" in await each.answer()
 
 
-async def test_who_reads_no_answer_makes_room_too(operator: Operator) -> None:
+async def test_connection_that_reads_no_answer_is_evicted(operator: Operator) -> None:
     async with slow_readers(operator, MOST), callers(operator, 1) as (late,):
         for _ in range(3):
             assert b"alive" in await late.probe()
 
 
-async def test_over_tls_too(
+async def test_connection_without_tls_handshake_is_evicted(
     gateway: RunningGateway, start_admin: StartAdmin, tls_files: TlsFiles
 ) -> None:
     tls = {"certificate": str(tls_files.certificate)}
@@ -180,8 +180,8 @@ async def test_over_tls_too(
         assert await without[0].gone()
 
 
-async def answered_in_three_tries(operator: Operator, request: bytes) -> bytes:
-    """Ask as whatever probes does: on a new connection each time, and again after a failure."""
+async def probe_with_three_attempts(operator: Operator, request: bytes) -> bytes:
+    """Probe on a new connection, with up to three attempts."""
     for _ in range(3):
         with suppress(OSError, asyncio.IncompleteReadError):
             async with callers(operator, 1) as (prober,):
@@ -190,7 +190,7 @@ async def answered_in_three_tries(operator: Operator, request: bytes) -> bytes:
     return b""
 
 
-async def test_a_flood_of_requests_without_end_keeps_no_probe_waiting(
+async def test_flood_of_unfinished_requests_does_not_block_a_probe(
     gateway: RunningGateway, start_admin: StartAdmin
 ) -> None:
     operator = await start_admin(gateway, read_timeout=1000, write_timeout=1000)
@@ -201,19 +201,19 @@ async def test_a_flood_of_requests_without_end_keeps_no_probe_waiting(
                 async with slow_readers(operator, 1):
                     await asyncio.sleep(0.5)
 
-    async def say_no_end() -> None:
+    async def never_finish() -> None:
         while True:
             with suppress(OSError, asyncio.IncompleteReadError):
                 async with callers(operator, 1) as (caller,):
                     await caller.begin()
                     await caller.gone()
 
-    kinds = [read_nothing] * 16 + [say_no_end] * 80
+    kinds = [read_nothing] * 16 + [never_finish] * 80
     flood = [asyncio.create_task(each()) for each in kinds]
     try:
         await until(lambda: gateway.count("admin_connections_dropped") > 64)
         for request in (PROBE, PROBE.replace(b"healthz", b"readyz"), METRICS) * 3:
-            assert await answered_in_three_tries(operator, request)
+            assert await probe_with_three_attempts(operator, request)
     finally:
         for each in flood:
             each.cancel()

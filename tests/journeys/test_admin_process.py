@@ -50,7 +50,7 @@ async def admin_url(process: ServerProcess) -> str:
 
 
 @one_loop
-async def test_it_is_there_and_tells_of_the_stop(
+async def test_admin_api_serves_and_reports_that_the_gateway_is_stopping(
     run_gateway: Run, backend: ScriptedBackend
 ) -> None:
     process = await run_gateway(WSGW_SERVER__DRAIN_TIME="2s")
@@ -59,7 +59,7 @@ async def test_it_is_there_and_tells_of_the_stop(
         async with client.get(f"{url}/readyz") as ready:
             assert ready.status == 200
         async with AsyncExitStack() as clients:
-            for _ in range(10):  # which are closed one after the other
+            for _ in range(10):  # the gateway closes them one after the other
                 await clients.enter_async_context(connect(f"ws://127.0.0.1:{process.port}"))
                 await backend.connection()
             process.signal(signal.SIGTERM)
@@ -73,7 +73,7 @@ async def test_it_is_there_and_tells_of_the_stop(
 
 
 @one_loop
-async def test_actions_are_written_down_whatever_the_log_level(run_gateway: Run) -> None:
+async def test_actions_are_audited_at_any_log_level(run_gateway: Run) -> None:
     with socket.socket() as reserved:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", 0))
@@ -87,7 +87,9 @@ async def test_actions_are_written_down_whatever_the_log_level(run_gateway: Run)
 
 
 @one_loop
-async def test_json_lines(run_gateway: Run, backend: ScriptedBackend) -> None:
+async def test_json_log_has_session_fields_and_no_secret(
+    run_gateway: Run, backend: ScriptedBackend
+) -> None:
     process = await run_gateway("server: {logging-format: json}")
     async with connect(f"ws://127.0.0.1:{process.port}/chat?token=s3cret"):
         await backend.connection()
@@ -108,7 +110,7 @@ async def test_json_lines(run_gateway: Run, backend: ScriptedBackend) -> None:
 
 @pytest.mark.slow
 @one_loop
-async def test_an_address_in_use_is_told(run_gateway: Run) -> None:
+async def test_admin_address_in_use_is_reported(run_gateway: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(AssertionError, match=rf"{port}: address .*\(server\.admin\.address\)"):
@@ -116,14 +118,14 @@ async def test_an_address_in_use_is_told(run_gateway: Run) -> None:
 
 
 @one_loop
-async def test_it_can_be_switched_off(run_gateway: Run) -> None:
+async def test_admin_api_can_be_disabled(run_gateway: Run) -> None:
     process = await run_gateway("server: {admin: false}")
     await until(lambda: any("admin API disabled" in line for line in process.lines))
 
 
 @one_loop
 @pytest.mark.parametrize("layout", ["console", "json"])
-async def test_no_secret_is_written_even_when_everything_is(
+async def test_no_secret_is_logged_at_debug_level(
     run_gateway: Run, backend: ScriptedBackend, layout: str
 ) -> None:
     secret = "s3cr3t-that-nobody-may-see"  # noqa: S105 - a marker
@@ -147,7 +149,7 @@ async def test_no_secret_is_written_even_when_everything_is(
             await client.post(f"{url}/backend/add", data=f'{{"url": "ws://u:{secret}@x:1"}}')
             await client.post(f"{url}/backend/add", data=f'{{"url": "{secret}"}}')
             await client.get(f"{url}/nothing?token={secret}")
-        async with client.get(f"http://{where}{target}") as refused:  # no websocket
+        async with client.get(f"http://{where}{target}") as refused:  # not a websocket
             assert refused.status in (400, 426)
         async with client.put(f"http://{where}{target}#{secret}") as refused:
             assert refused.status in (400, 405)

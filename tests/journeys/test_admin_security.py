@@ -1,4 +1,4 @@
-"""Who may call the admin API, and from where; and that nobody's secret is written down."""
+"""Who may call the admin API, and from where; secrets are never logged."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def path_of(call: Any) -> str:
     return str(call.path).replace("{id}", "nobody")
 
 
-# Not taken from CALLS: what a token may do is promised to operators.
+# Not derived from CALLS: operators rely on what each role may do.
 ROLES = {
     "GET /backend/list": "read",
     "POST /backend/add": "operate",
@@ -63,10 +63,10 @@ ROLES = {
 
 
 class TestTokens:
-    def test_each_call_needs_the_role_that_is_promised(self) -> None:
+    def test_each_call_requires_its_documented_role(self) -> None:
         assert {f"{call.method} {call.path}": call.role for call in CALLS} == ROLES
 
-    async def test_without_one_there_are_health_and_metrics_only(
+    async def test_without_token_only_health_and_metrics_are_open(
         self, gateway: RunningGateway, start_admin: StartAdmin
     ) -> None:
         operator = await start_admin(gateway, tokens=TOKENS)
@@ -92,13 +92,13 @@ class TestTokens:
             {"X-Token": READ},
         ],
     )
-    async def test_a_wrong_one_is_none(
+    async def test_wrong_credentials_are_answered_401(
         self, gateway: RunningGateway, start_admin: StartAdmin, headers: dict[str, str]
     ) -> None:
         operator = await start_admin(gateway, tokens=TOKENS)
         assert (await operator.call("GET", "/backend/list", headers=headers)).status == 401
 
-    async def test_who_mistypes_one_is_told_so(
+    async def test_unknown_and_missing_token_have_different_reasons(
         self, gateway: RunningGateway, start_admin: StartAdmin
     ) -> None:
         operator = await start_admin(gateway, tokens=TOKENS)
@@ -107,14 +107,16 @@ class TestTokens:
         assert wrong.json["reason"] == "unknown token"
         assert missing.json["reason"] == "token missing: send Authorization: Bearer TOKEN"
 
-    async def test_a_token_in_the_query_is_none(
+    async def test_token_in_the_query_is_ignored(
         self, gateway: RunningGateway, start_admin: StartAdmin
     ) -> None:
         operator = await start_admin(gateway, tokens=TOKENS)
         path = f"/backend/list?token={READ}&access_token={READ}"
         assert (await operator.call("GET", path)).status == 401
 
-    async def test_roles(self, gateway: RunningGateway, start_admin: StartAdmin) -> None:
+    async def test_each_token_may_call_only_what_its_roles_allow(
+        self, gateway: RunningGateway, start_admin: StartAdmin
+    ) -> None:
         operator = await start_admin(gateway, tokens=TOKENS)
         granted = {READ: ("read",), OPERATE: ("read", "operate"), SEND: ("send",)}
         for token, roles in granted.items():
@@ -127,7 +129,7 @@ class TestTokens:
                 if not allowed:
                     assert call.role in answer.json["reason"]
 
-    async def test_unknown_paths_tell_nothing_to_strangers(
+    async def test_unknown_path_without_token_is_answered_401(
         self, gateway: RunningGateway, start_admin: StartAdmin
     ) -> None:
         operator = await start_admin(gateway, tokens=TOKENS)
@@ -145,14 +147,16 @@ class TestTokens:
             ([TOKENS[0], {**TOKENS[1], "token": READ}], "have the same secret"),
         ],
     )
-    def test_what_is_no_token(self, tokens: list[dict[str, Any]], problem: str) -> None:
+    def test_invalid_token_option_is_refused_without_showing_it(
+        self, tokens: list[dict[str, Any]], problem: str
+    ) -> None:
         with pytest.raises(ValueError, match=problem) as caught:
             AdminOptions.model_validate({"tokens": tokens})
         assert READ not in str(caught.value)
 
 
 class TestAddress:
-    async def test_on_other_interfaces_without_tokens_only_health_and_metrics(
+    async def test_public_address_without_tokens_opens_only_health_and_metrics(
         self, gateway: RunningGateway, start_admin: StartAdmin
     ) -> None:
         operator = await start_admin(gateway, address="0.0.0.0:0")
@@ -162,7 +166,7 @@ class TestAddress:
             if answer.status == 403:
                 assert "server.admin.tokens" in answer.json["reason"]
 
-    async def test_unless_everybody_may(
+    async def test_allow_unauthenticated_opens_a_public_address_without_tokens(
         self, gateway: RunningGateway, start_admin: StartAdmin
     ) -> None:
         operator = await start_admin(gateway, address=":0", allow_unauthenticated=True)
@@ -195,7 +199,7 @@ class TestBrowsers:
             ({"Host": "evil.example", "Origin": "http://evil.example"}, False),
         ],
     )
-    async def test_pages_of_other_sites_cannot_call(
+    async def test_only_allowed_origins_and_hosts_may_call(
         self,
         gateway: RunningGateway,
         start_admin: StartAdmin,
@@ -210,7 +214,7 @@ class TestBrowsers:
             assert answer.status == (200 if allowed else 403)
             assert "Access-Control-Allow-Origin" not in answer.headers
 
-    async def test_the_pages_of_the_address_itself_can(
+    async def test_page_of_the_same_origin_may_call(
         self, gateway: RunningGateway, start_admin: StartAdmin
     ) -> None:
         operator = await start_admin(gateway)
@@ -220,7 +224,7 @@ class TestBrowsers:
         answer = await operator.call("POST", "/backend/delete/nobody", headers=other)
         assert answer.status == 403
 
-    async def test_a_token_opens_for_every_host_and_not_for_every_site(
+    async def test_token_allows_any_host_but_no_foreign_origin(
         self, gateway: RunningGateway, start_admin: StartAdmin
     ) -> None:
         operator = await start_admin(gateway, tokens=TOKENS)
@@ -231,7 +235,7 @@ class TestBrowsers:
 
 
 class TestTls:
-    async def test_it_speaks_tls(
+    async def test_admin_api_serves_over_tls(
         self, gateway: RunningGateway, start_admin: StartAdmin, tls_files: TlsFiles
     ) -> None:
         tls = {"certificate": str(tls_files.certificate)}
@@ -244,7 +248,7 @@ class TestTls:
         answer = await operator.call("POST", "/backend/delete/nobody", headers=plain)
         assert answer.status == 403
 
-    async def test_a_certificate_of_the_client_stands_for_a_token(
+    async def test_client_certificate_replaces_a_token(
         self,
         gateway: RunningGateway,
         start_admin: StartAdmin,
@@ -256,7 +260,7 @@ class TestTls:
             "client-ca": str(tls_files.authority),
             "client-certificates": "required",
         }
-        # every interface, and no tokens
+        # all interfaces, no tokens
         ada = client_context(AUTHORITY.issue_cert("ada@example.test", common_name="Ada"))
         operator = await start_admin(gateway, context=ada, tls=tls, address=":0")
         assert await operator.post("/backend/delete/nobody") == NO_ACTION
@@ -266,7 +270,7 @@ class TestTls:
             await stranger.get("/healthz")
 
     @pytest.mark.parametrize("certificates", ["none", "optional"])
-    async def test_tls_alone_lets_nobody_in_from_other_machines(
+    async def test_tls_without_required_client_certificates_does_not_open_a_public_address(
         self,
         gateway: RunningGateway,
         start_admin: StartAdmin,
@@ -282,7 +286,7 @@ class TestTls:
 
 
 class TestAudit:
-    async def test_each_action_is_written_down(
+    async def test_each_action_is_audited(
         self, gateway: RunningGateway, start_admin: StartAdmin, caplog: pytest.LogCaptureFixture
     ) -> None:
         operator = await start_admin(gateway, tokens=TOKENS)
@@ -300,7 +304,7 @@ class TestAudit:
         assert done == f"POST /backend/delete/no\nbody from 127.0.0.1 by ops: 200 {result}"
         assert denied.startswith("POST /backend/delete/nobody from 127.0.0.1 denied: this token")
 
-    async def test_a_flood_of_denied_calls_does_not_flood_the_log(
+    async def test_repeated_denied_calls_are_logged_once(
         self, gateway: RunningGateway, start_admin: StartAdmin, caplog: pytest.LogCaptureFixture
     ) -> None:
         operator = await start_admin(gateway, tokens=TOKENS)
@@ -309,7 +313,7 @@ class TestAudit:
         assert sum(each.name == "wsgw.audit" for each in caplog.records) == 1
 
     @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PURGE"])
-    async def test_denied_calls_of_all_methods_are_written_down_shortened(
+    async def test_denied_call_of_any_method_is_audited_and_shortened(
         self,
         gateway: RunningGateway,
         start_admin: StartAdmin,
@@ -325,7 +329,7 @@ class TestAudit:
         )
         assert len(line) < 1000
 
-    async def test_denied_reading_hides_no_denied_action(
+    async def test_denied_action_is_logged_after_many_denied_reads(
         self, gateway: RunningGateway, start_admin: StartAdmin, caplog: pytest.LogCaptureFixture
     ) -> None:
         operator = await start_admin(gateway, tokens=TOKENS)
@@ -342,13 +346,13 @@ class TestAudit:
 SECRET = "s3cr3t-that-nobody-may-see"  # noqa: S105 - a marker
 
 
-async def test_no_secret_is_ever_written_down(
+async def test_no_secret_is_logged_or_answered(
     start_gateway: StartGateway,
     start_admin: StartAdmin,
     start_backend: StartBackend,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Secrets are sent everywhere, and whatever is logged or answered is searched for them."""
+    """Sends secrets in every place and searches all logs and answers for them."""
     caplog.set_level(logging.DEBUG)
     declines = await start_backend(
         process_request=lambda connection, _: connection.respond(403, "")
@@ -398,13 +402,13 @@ async def test_no_secret_is_ever_written_down(
     assert not [text for text in output if SECRET in text]
 
 
-async def test_connections_are_bounded_and_further_ones_wait(
+async def test_connections_over_the_limit_wait(
     gateway: RunningGateway, start_admin: StartAdmin
 ) -> None:
     operator = await start_admin(gateway, max_connections=3, read_timeout=0.3, write_timeout=0.2)
     idle = [socket.create_connection(("127.0.0.1", operator.port)) for _ in range(3)]
     try:
-        assert await operator.get("/healthz") == {"status": "alive"}  # once they have timed out
+        assert await operator.get("/healthz") == {"status": "alive"}  # when the idle time out
     finally:
         for each in idle:
             each.close()

@@ -1,4 +1,4 @@
-"""Backends that break the protocol in mid-session: the client never sees what they did."""
+"""Backends that violate the protocol in mid-session: the violation never reaches the client."""
 
 from __future__ import annotations
 
@@ -95,17 +95,17 @@ VIOLATIONS = {
 }
 
 
-async def at_first(peer: RawPeer, said: bytes, *lines: str) -> None:
-    """Open, wait for the client's message, and say something right before what is wrong."""
+async def answer_then_violate(peer: RawPeer, said: bytes, *lines: str) -> None:
+    """Accept, wait for the client's message, and send a valid message before the violation."""
     await peer.write(peer.switching(*lines))
     assert await peer.read_message() == b"hello"
     await peer.write(frame(TEXT, b"before") + said)
 
 
-async def go_on_elsewhere(
+async def expect_replay_at_the_good_backend(
     gateway: RunningGateway, client: ClientConnection, good: RawBackend
 ) -> None:
-    """What was said before the violation comes, nothing of the violation, and then another's."""
+    """Check that the client gets the message before the violation, then only the good backend's."""
     await client.send("hello")
     received = [await client.recv()]
     received.append(await client.recv())  # the message was replayed
@@ -119,23 +119,23 @@ async def go_on_elsewhere(
 
 
 @pytest.mark.parametrize("name", VIOLATIONS)
-async def test_a_violation_moves_the_session_and_is_not_passed_on(
+async def test_protocol_violation_moves_the_session_and_is_not_relayed(
     start_gateway: StartGateway, start_raw: StartRaw, name: str
 ) -> None:
     said, expected = VIOLATIONS[name]
     codes: list[int] = []
 
     async def act(peer: RawPeer) -> None:
-        await at_first(peer, said + frame(TEXT, b"behind"))
+        await answer_then_violate(peer, said + frame(TEXT, b"behind"))
         codes.append(await peer.until_gone())
 
     good, hostile = await start_raw(act), await start_raw(act, ONE)
     gateway = await start_gateway(
         good.entry(), hostile.entry()
-    )  # the good client is the first one's
+    )  # the good client goes to the first backend
     async with leaving_nothing(gateway):
         async with connect(gateway.url + ONE) as client:
-            await go_on_elsewhere(gateway, client, good)
+            await expect_replay_at_the_good_backend(gateway, client, good)
         assert client.close_code == 1000
         await until(lambda: codes, "the hostile backend was told")
         assert codes[0] == expected or (isinstance(expected, tuple) and codes[0] in expected)
@@ -143,7 +143,7 @@ async def test_a_violation_moves_the_session_and_is_not_passed_on(
         assert gateway.count("ws_messages_too_big") == 0
 
 
-# Once compression was agreed on
+# After compression was negotiated
 COMPRESSED_VIOLATIONS = {
     "no deflate data": (frame(TEXT, b"\xff" * 20, reserved=4), 1007),
     "data behind a final block": (
@@ -169,21 +169,21 @@ AGREED = (
 
 
 @pytest.mark.parametrize("name", COMPRESSED_VIOLATIONS)
-async def test_so_does_a_violation_of_compression(
+async def test_compression_violation_moves_the_session(
     start_gateway: StartGateway, start_raw: StartRaw, name: str
 ) -> None:
     said, expected = COMPRESSED_VIOLATIONS[name]
     codes: list[int] = []
 
     async def act(peer: RawPeer) -> None:
-        await at_first(peer, said, AGREED)
+        await answer_then_violate(peer, said, AGREED)
         codes.append(await peer.until_gone())
 
     good, hostile = await start_raw(act), await start_raw(act, ONE)
     gateway = await start_gateway(good.entry(), hostile.entry(compression=True))
     async with leaving_nothing(gateway):
         async with connect(gateway.url + ONE) as client:
-            await go_on_elsewhere(gateway, client, good)
+            await expect_replay_at_the_good_backend(gateway, client, good)
         await until(lambda: codes, "the hostile backend was told")
         assert codes == [expected]
         assert gateway.count("ws_violations") == 1
@@ -194,7 +194,7 @@ async def cut_off(peer: RawPeer) -> None:
 
 
 async def cut_by_reset(peer: RawPeer) -> None:
-    await asyncio.sleep(0.02)  # what was written is read: a RST would overtake it
+    await asyncio.sleep(0.02)  # let the gateway read first: a RST would overtake the data
     reset(peer.writer)
 
 
@@ -216,37 +216,37 @@ async def half_closed(peer: RawPeer) -> None:
         frame(CLOSE, b"\x03\xe8")[:3],
     ],
 )
-async def test_an_end_in_the_middle_of_something_moves_the_session(
+async def test_connection_cut_in_mid_message_moves_the_session(
     start_gateway: StartGateway, start_raw: StartRaw, said: bytes, cut: Act
 ) -> None:
     async def act(peer: RawPeer) -> None:
-        await at_first(peer, said)
+        await answer_then_violate(peer, said)
         await cut(peer)
 
     good, hostile = await start_raw(act), await start_raw(act, ONE)
     gateway = await start_gateway(good.entry(), hostile.entry())
     async with leaving_nothing(gateway):
         async with connect(gateway.url + ONE) as client:
-            await go_on_elsewhere(gateway, client, good)
+            await expect_replay_at_the_good_backend(gateway, client, good)
         assert gateway.count("ws_violations") == 0
 
 
-async def test_half_a_frame_and_then_nothing_moves_the_session(
+async def test_stall_in_mid_frame_moves_the_session(
     start_gateway: StartGateway, start_raw: StartRaw
 ) -> None:
     async def act(peer: RawPeer) -> None:
-        await at_first(peer, frame(TEXT, b"X" * 500)[:300])
+        await answer_then_violate(peer, frame(TEXT, b"X" * 500)[:300])
         await peer.until_gone()
 
     good, hostile = await start_raw(act), await start_raw(act, ONE)
     impatient = {"ping-timeout": "1s", "busy-timeout": "2s"}
     gateway = await start_gateway(good.entry(), hostile.entry(), failover=impatient)
     async with leaving_nothing(gateway), connect(gateway.url + ONE) as client:
-        await go_on_elsewhere(gateway, client, good)
+        await expect_replay_at_the_good_backend(gateway, client, good)
 
 
 class TestBeyondALimit:
-    """A message that another backend would be asked for too."""
+    """A backend's message over a limit; another backend would send the same one."""
 
     @pytest.mark.parametrize(
         ("said", "limit", "told"),
@@ -266,13 +266,13 @@ class TestBeyondALimit:
             ),
         ],
     )
-    async def test_it_ends_the_session_and_no_other_backend_is_asked(
+    async def test_oversized_message_ends_the_session_without_retry(
         self, start_gateway: StartGateway, start_raw: StartRaw, said: bytes, limit: str, told: int
     ) -> None:
         codes: list[int] = []
 
         async def act(peer: RawPeer) -> None:
-            await at_first(peer, said)
+            await answer_then_violate(peer, said)
             codes.append(await peer.until_gone())
 
         good, hostile = await start_raw(act), await start_raw(act, ONE)
@@ -294,14 +294,14 @@ class TestBeyondALimit:
             assert gateway.count("ws_violations") == 1
 
     @pytest.mark.parametrize("size", [10_000, 100_000_000])
-    async def test_what_counts_is_the_size_after_decompression(
+    async def test_limit_applies_to_the_decompressed_size(
         self, start_gateway: StartGateway, start_raw: StartRaw, size: int
     ) -> None:
         bomb = deflated(b"X" * size)
 
         async def act(peer: RawPeer) -> None:
             just_right = frame(BINARY, deflated(b"X" * 9_999), reserved=4)
-            await at_first(peer, just_right + frame(BINARY, bomb, reserved=4), AGREED)
+            await answer_then_violate(peer, just_right + frame(BINARY, bomb, reserved=4), AGREED)
             await peer.until_gone()
 
         good, hostile = await start_raw(act), await start_raw(act, ONE)
@@ -319,7 +319,7 @@ class TestBeyondALimit:
             assert not good.asked[ONE]
             assert gateway.count("ws_messages_too_big") == 1
 
-    async def test_what_a_client_that_has_left_is_owed_is_counted(
+    async def test_oversized_reply_for_a_client_that_left_counts_as_undelivered(
         self, start_gateway: StartGateway, start_raw: StartRaw
     ) -> None:
         async def act(peer: RawPeer) -> None:
@@ -341,12 +341,14 @@ class TestBeyondALimit:
 
 
 class TestAllAreHostile:
-    """Sessions are moved for so long as they are held, and not as fast as backends fail."""
+    """Failovers stop when the hold time ends, and have a backoff between them."""
 
-    async def test_violations_at_once_end_with_the_hold(
+    async def test_immediate_violations_end_the_session_with_1013_after_the_hold_time(
         self, start_gateway: StartGateway, start_raw: StartRaw
     ) -> None:
-        opcodes = itertools.cycle(range(3, 8))  # the same twice would end it: see below
+        opcodes = itertools.cycle(
+            range(3, 8)
+        )  # the same violation twice would end the session: see below
 
         async def act(peer: RawPeer) -> None:
             await peer.write(peer.switching().encode() + frame(next(opcodes)))
@@ -363,15 +365,15 @@ class TestAllAreHostile:
                     await client.recv()
             assert client.close_code == 1013
             dials = sum(backend.asked[ONE] for backend in backends)
-            # pauses of 25 to 50 ms at the least, then twice as long each, to 300 ms
+            # the backoff starts at 25 to 50 ms and doubles up to 300 ms
             assert 3 <= dials <= 12
             assert gateway.count("failovers") == dials
             assert gateway.count("ws_violations") == dials
 
-    async def test_nor_does_it_spin_when_messages_are_acknowledged_first(
+    async def test_violations_after_an_acknowledgement_keep_the_backoff(
         self, start_gateway: StartGateway, start_raw: StartRaw
     ) -> None:
-        """An acknowledgement ends a failover, and so could begin the next without a pause."""
+        """An acknowledgement ends a failover, but must not reset its backoff."""
         opcodes = itertools.cycle(range(3, 8))
 
         async def act(peer: RawPeer) -> None:
@@ -395,16 +397,18 @@ class TestAllAreHostile:
             while asyncio.get_running_loop().time() - began < 2 or asked() < 3:
                 await client.send("again")
                 await asyncio.sleep(0.001)
-            # a hundred and more, if each acknowledgement were taken for the end of a failover
+            # it would be over a hundred if each acknowledgement reset the backoff
             assert asked() <= 20
 
-    async def test_the_same_violation_by_a_second_backend_ends_the_session(
+    async def test_same_violation_by_a_second_backend_ends_the_session(
         self, start_gateway: StartGateway, start_raw: StartRaw
     ) -> None:
-        """The request is executed by these two and no more."""
+        """Only these two backends execute the request."""
 
         async def act(peer: RawPeer) -> None:
-            await at_first(peer, b"\x81\x7e\x00\x01X")  # a length not in its shortest form
+            await answer_then_violate(
+                peer, b"\x81\x7e\x00\x01X"
+            )  # the length is not in its shortest form
             await peer.until_gone()
 
         backends = [await start_raw(act, ONE) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""What one client does closes no backend to others; and a breaker alone refuses nobody."""
+"""One client cannot trip a backend's breaker for others; breakers alone refuse no client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .eventually import until
 from .raw_backend import TEXT, RawBackend, RawPeer, frame
 from .scripted_backend import ScriptedBackend
 
-# Who counts as failed does not depend on the event loop.
+# Which backend counts as failed does not depend on the event loop.
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 
@@ -31,7 +31,7 @@ def pooled(gateway: RunningGateway, backend: ScriptedBackend | RawBackend) -> Po
 
 
 async def echo(connection: ServerConnection) -> None:
-    """Answer each message, but fail at two, as applications with a fault do."""
+    """Answer each message, but fail at two of them, like a faulty application."""
     with contextlib.suppress(ConnectionClosed):
         async for message in connection:
             if message == "raise":
@@ -62,7 +62,7 @@ async def serving(*backends: ScriptedBackend) -> AsyncIterator[None]:
 
 
 async def is_served(url: str) -> bool:
-    """Return whether a client that comes now gets its answer."""
+    """Return whether a new client gets its answer."""
     try:
         async with connect(url, open_timeout=60) as client:
             await client.send("hello")
@@ -73,7 +73,7 @@ async def is_served(url: str) -> bool:
 
 @asynccontextmanager
 async def attackers(count: int, attack: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """Have so many clients attack over and over until the end of the block."""
+    """Run this many attackers in a loop until the end of the block."""
 
     async def loop() -> None:
         while True:
@@ -91,7 +91,7 @@ async def attackers(count: int, attack: Callable[[], Awaitable[object]]) -> Asyn
 
 @pytest.mark.slow
 @pytest.mark.parametrize("message", ["raise", "abort"])
-async def test_clients_that_make_the_application_fail_close_it_to_nobody(
+async def test_clients_that_crash_the_application_do_not_trip_a_proven_backend(
     start_gateway: StartGateway, start_backend: StartBackend, message: str
 ) -> None:
     backends = [await start_backend() for _ in range(3)]
@@ -111,7 +111,7 @@ async def test_clients_that_make_the_application_fail_close_it_to_nobody(
 
     async with serving(*backends):
         established = [await connect(gateway.url) for _ in range(60)]
-        # Each backend has answered some of them: it is proved, and what it loses is no evidence.
+        # Each backend has answered some: it is proven, and lost sessions do not count against it.
         await asyncio.gather(*(check(each, n) for n, each in enumerate(established)))
         async with attackers(8, attack):
             served = [await is_served(gateway.url) for _ in range(25)]
@@ -127,7 +127,7 @@ async def test_clients_that_make_the_application_fail_close_it_to_nobody(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("message", ["raise", "abort"])
-async def test_nor_while_no_other_session_shows_that_it_works(
+async def test_clients_that_crash_the_application_do_not_trip_an_unproven_backend(
     start_gateway: StartGateway, start_backend: StartBackend, message: str
 ) -> None:
     backends = [await start_backend() for _ in range(2)]
@@ -158,7 +158,7 @@ async def answer_unusably(peer: RawPeer) -> None:
 
 
 @pytest.mark.parametrize("path", UNUSABLE)
-async def test_paths_that_are_answered_unusably_close_no_backend_to_others(
+async def test_path_with_unusable_answers_does_not_trip_a_backend(
     start_gateway: StartGateway, start_raw: StartRaw, path: str
 ) -> None:
     backends = [await start_raw(answer_unusably, *UNUSABLE) for _ in range(2)]
@@ -184,7 +184,7 @@ async def never_answer(_peer: RawPeer) -> None:
     await asyncio.Event().wait()
 
 
-async def test_a_path_that_is_never_answered_leaves_room_for_others(
+async def test_path_that_never_answers_leaves_dials_for_other_clients(
     start_gateway: StartGateway, start_raw: StartRaw
 ) -> None:
     backend = await start_raw(never_answer, "/silent")
@@ -198,12 +198,12 @@ async def test_a_path_that_is_never_answered_leaves_room_for_others(
     async with attackers(300, wait_in_vain):
         await until(lambda: gateway.gateway.waiting_dials >= 190)
         served = [await is_served(gateway.url) for _ in range(20)]
-        assert gateway.count("handshakes_refused") == 0  # all others still wait
+        assert gateway.count("handshakes_refused") == 0  # all the others still wait
     assert served == [True] * 20
 
 
 async def publish_once(url: str) -> None:
-    """Do what a client of MQTT does that has a single message."""
+    """Behave like an MQTT client that publishes a single message."""
     async with connect(url) as client:
         for content in ("CONNECT", "PUBLISH"):
             await client.send(content)
@@ -218,7 +218,7 @@ async def play_a_broker(peer: RawPeer) -> None:
         await peer.write(frame(TEXT, message + b" acknowledged"))
 
 
-async def test_short_sessions_that_were_served_close_no_broker(
+async def test_short_served_sessions_do_not_trip_a_broker(
     start_gateway: StartGateway, start_raw: StartRaw
 ) -> None:
     brokers = [await start_raw(play_a_broker, "/") for _ in range(2)]
@@ -229,7 +229,7 @@ async def test_short_sessions_that_were_served_close_no_broker(
     assert [pooled(gateway, each).breaker.trips for each in brokers] == [0, 0]
 
 
-async def test_when_all_have_tripped_clients_are_served_as_soon_as_one_is_back(
+async def test_first_returning_backend_serves_although_all_are_tripped(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     backends = [await start_backend() for _ in range(2)]
@@ -247,7 +247,7 @@ async def test_when_all_have_tripped_clients_are_served_as_soon_as_one_is_back(
     assert not pooled(gateway, backends[1]).breaker.tripped
 
 
-async def test_a_crowd_that_comes_while_all_have_tripped_is_served(
+async def test_many_clients_are_served_while_all_backends_are_tripped(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     backends = [await start_backend() for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Backends whose application works on a message, and answers no ping until it reads again."""
+"""Backends whose application is busy with a message and answers no ping meanwhile."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def executions(shops: list[Workshop]) -> Counter[str]:
     return sum((shop.done for shop in shops), Counter())
 
 
-def nobody_was_hurt(gateway: RunningGateway) -> bool:
+def no_session_was_disturbed(gateway: RunningGateway) -> bool:
     unwanted = ("failovers", "ws_busy_timeouts", "ws_missing_pongs", "undelivered_messages")
     return not any(map(gateway.count, unwanted))
 
@@ -106,7 +106,7 @@ def nobody_was_hurt(gateway: RunningGateway) -> bool:
 @pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
 @pytest.mark.parametrize("text", ["work", "work aloud"])
 @pytest.mark.parametrize("backends", [1, 2])
-async def test_work_is_done_once_and_nobody_else_is_touched(
+async def test_long_work_is_done_once_and_other_clients_are_not_affected(
     shops: list[Workshop], start_gateway: StartGateway, text: str, backends: int, *, used: bool
 ) -> None:
     gateway = await start_gateway(*(shop.entry for shop in shops[:backends]), failover=_TIMEOUT)
@@ -119,7 +119,7 @@ async def test_work_is_done_once_and_nobody_else_is_touched(
             *(ask(worker, f"{text} {number}") for number, worker in enumerate(workers))
         )
         for number in itertools.count():
-            async with connect(gateway.url, open_timeout=5) as other:  # nobody is refused
+            async with connect(gateway.url, open_timeout=5) as other:  # no client is refused
                 assert await ask(other, f"other {number}") == f"other {number}"
             await asyncio.sleep(0.05)
             if works.done():
@@ -128,11 +128,11 @@ async def test_work_is_done_once_and_nobody_else_is_touched(
         for number, worker in enumerate(workers):
             assert await ask(worker, f"after {number}") == f"after {number}"
     assert set(executions(shops).values()) == {1}
-    assert nobody_was_hurt(gateway)
+    assert no_session_was_disturbed(gateway)
     assert gateway.count("ws_liveness_checks_failed") == 0
 
 
-async def test_an_idle_connection_may_be_busy_too(
+async def test_work_on_an_idle_connection_with_ping_time_is_done_once(
     shops: list[Workshop], start_gateway: StartGateway
 ) -> None:
     entries = [{**shop.entry, "ping-time": "200ms"} for shop in shops]
@@ -140,10 +140,10 @@ async def test_an_idle_connection_may_be_busy_too(
     async with connect(gateway.url) as client:
         assert await ask(client, "work") == "work"
     assert executions(shops) == {"work": 1}
-    assert nobody_was_hurt(gateway)
+    assert no_session_was_disturbed(gateway)
 
 
-async def test_a_client_that_sends_and_leaves_has_it_done_once(
+async def test_work_of_a_client_that_leaves_is_done_once(
     shops: list[Workshop], start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(*(shop.entry for shop in shops), failover=_TIMEOUT)
@@ -154,10 +154,10 @@ async def test_a_client_that_sends_and_leaves_has_it_done_once(
     await until(lambda: any(shop.closed for shop in shops))
     assert executions(shops) == {"work": 1, "and this": 1}
     assert [code for shop in shops for code in shop.closed] == [4000]
-    assert nobody_was_hurt(gateway)
+    assert no_session_was_disturbed(gateway)
 
 
-async def test_what_is_sent_meanwhile_waits_within_the_ledgers_bounds_and_arrives_once(
+async def test_messages_to_a_busy_backend_stay_within_ledger_limit_and_arrive_once(
     shops: list[Workshop], start_gateway: StartGateway
 ) -> None:
     size, count = 16 * 1024, 400
@@ -174,15 +174,15 @@ async def test_what_is_sent_meanwhile_waits_within_the_ledgers_bounds_and_arrive
         sending = asyncio.create_task(send())
         await asyncio.sleep(_WORK * 0.8)
         [session] = gateway.gateway.sessions
-        assert session.unacknowledged <= 2 * 256 * 1024 // size  # and what one read has brought
+        assert session.unacknowledged <= 2 * 256 * 1024 // size  # plus what one read brings
         assert await client.recv() == "work"
         assert [int(await client.recv()) for _ in range(count)] == list(range(count))
         await sending
     assert set(executions(shops).values()) == {1}
-    assert nobody_was_hurt(gateway)
+    assert no_session_was_disturbed(gateway)
 
 
-async def test_a_session_that_is_to_move_waits_for_the_answer(
+async def test_drained_session_waits_for_the_answer_of_a_busy_backend(
     shops: list[Workshop], start_gateway: StartGateway, start_admin: StartAdmin
 ) -> None:
     blue, green = shops
@@ -200,7 +200,7 @@ async def test_a_session_that_is_to_move_waits_for_the_answer(
     assert green.done == {"after": 1}
 
 
-async def test_end_to_end_a_ping_is_answered_behind_the_work(
+async def test_end_to_end_ping_is_answered_after_the_work(
     shops: list[Workshop], start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(
@@ -212,10 +212,10 @@ async def test_end_to_end_a_ping_is_answered_behind_the_work(
         assert await client.recv() == "work"
         await pong
     assert executions(shops) == {"work": 1}
-    assert nobody_was_hurt(gateway)
+    assert no_session_was_disturbed(gateway)
 
 
-async def test_one_that_works_beyond_the_busy_timeout_loses_its_session_and_no_other(
+async def test_backend_over_the_busy_timeout_loses_only_that_session(
     shops: list[Workshop], start_gateway: StartGateway
 ) -> None:
     blue, green = shops

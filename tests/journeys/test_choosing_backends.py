@@ -1,4 +1,4 @@
-"""Which backend a session gets: turns, fewest connections, priorities."""
+"""Which backend a session gets: round robin, least connections, priorities."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def upstream(*backends: ScriptedBackend, policy: str = "round-robin") -> dict[st
     }
 
 
-async def test_backends_take_turns(
+async def test_round_robin_shares_sessions_equally(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     backends = [await start_backend() for _ in range(3)]
@@ -38,7 +38,7 @@ async def test_backends_take_turns(
     assert [backend.accepted for backend in backends] == [2, 2, 2]
 
 
-async def test_a_weight_is_a_share_of_the_sessions_and_can_change(
+async def test_weight_sets_the_share_of_sessions_and_a_reload_changes_it(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -60,7 +60,7 @@ async def test_a_weight_is_a_share_of_the_sessions_and_can_change(
         assert (blue.accepted, green.accepted) == (6 + 4, 2 + 2)
 
 
-async def test_the_one_with_the_fewest_connections_gets_the_next_session(
+async def test_least_connections_picks_the_backend_with_fewest(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -80,7 +80,7 @@ async def test_the_one_with_the_fewest_connections_gets_the_next_session(
         assert (blue.accepted, green.accepted) == (8, 4)
 
 
-async def test_a_higher_number_serves_only_while_the_lower_ones_are_gone(
+async def test_higher_priority_number_serves_only_while_lower_ones_are_down(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()

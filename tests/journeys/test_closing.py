@@ -1,4 +1,4 @@
-"""Who closed, with which code, and what the other side sees."""
+"""Closing: by which side, with which close code, and what the other side receives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_REASON = "ü" * 61 + "x"  # 123 bytes
 
 
 async def all_of(connection: Connection) -> list[str | bytes]:
-    """Receive until the connection is closed."""
+    """Return all messages until the connection is closed."""
     received: list[str | bytes] = []
     try:
         while True:
@@ -46,7 +46,7 @@ async def all_of(connection: Connection) -> list[str | bytes]:
         (4999, "\N{SNOWMAN}"),
     ],
 )
-async def test_the_backend_sees_code_and_reason_of_the_client(
+async def test_backend_receives_close_code_and_reason_of_the_client(
     gateway: RunningGateway, backend: ScriptedBackend, code: int, reason: str
 ) -> None:
     async with connect(gateway.url) as client:
@@ -75,7 +75,7 @@ async def test_the_backend_sees_code_and_reason_of_the_client(
         (4999, ""),
     ],
 )
-async def test_the_client_sees_code_and_reason_of_the_backend(
+async def test_client_receives_close_code_and_reason_of_the_backend(
     gateway: RunningGateway, backend: ScriptedBackend, code: int, reason: str
 ) -> None:
     async with connect(gateway.url) as client:
@@ -91,7 +91,7 @@ async def test_the_client_sees_code_and_reason_of_the_backend(
     assert gateway.count("failovers") == 0
 
 
-async def test_an_empty_close_of_the_client_is_empty_to_the_backend(
+async def test_empty_close_of_the_client_reaches_the_backend_empty(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with raw_websocket(gateway.url) as client:
@@ -101,10 +101,10 @@ async def test_an_empty_close_of_the_client_is_empty_to_the_backend(
         await served.wait_closed()
 
     assert (answer.opcode, bytes(answer.data)) == (Opcode.CLOSE, b"")
-    assert served.close_code == 1005  # 1006 would be no close at all
+    assert served.close_code == 1005  # 1006 would mean no close frame
 
 
-async def test_an_empty_close_of_the_backend_ends_the_session_and_is_empty_to_the_client(
+async def test_empty_close_of_the_backend_reaches_the_client_empty(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     backends = [await start_backend() for _ in range(2)]
@@ -125,7 +125,7 @@ async def test_an_empty_close_of_the_backend_ends_the_session_and_is_empty_to_th
     assert gateway.count("failovers") == 0
 
 
-async def test_a_lost_client_is_1001_to_the_backend(
+async def test_backend_receives_1001_when_the_client_is_lost(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with raw_websocket(gateway.url) as client:
@@ -136,7 +136,7 @@ async def test_a_lost_client_is_1001_to_the_backend(
     assert served.close_code == 1001
 
 
-async def test_a_client_may_close_while_the_backend_is_sending(
+async def test_client_can_close_while_the_backend_is_sending(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with connect(gateway.url) as client:
@@ -158,7 +158,7 @@ async def test_a_client_may_close_while_the_backend_is_sending(
     assert gateway.count("failovers") == 0
 
 
-async def test_messages_before_the_close_arrive_before_it(
+async def test_messages_sent_before_the_close_are_delivered(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with connect(gateway.url) as client:
@@ -173,7 +173,7 @@ async def test_messages_before_the_close_arrive_before_it(
     assert gateway.count("undelivered_messages") == 0
 
 
-async def test_an_aiohttp_client_sees_the_close_of_the_backend(
+async def test_aiohttp_client_receives_the_close_of_the_backend(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with ClientSession() as session, session.ws_connect(gateway.url) as client:
@@ -185,7 +185,7 @@ async def test_an_aiohttp_client_sees_the_close_of_the_backend(
     assert (message.data, message.extra) == (4100, "over")
 
 
-async def test_without_failover_the_loss_of_the_backend_is_the_clients(
+async def test_without_failover_a_lost_backend_closes_the_client_with_1012(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend, failover={"enabled": False})
@@ -201,7 +201,7 @@ async def test_without_failover_the_loss_of_the_backend_is_the_clients(
     assert lost.close_code == 1012
 
 
-async def test_a_backend_that_does_not_answer_the_close_does_not_keep_the_session(
+async def test_session_ends_when_the_backend_does_not_answer_the_close(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend, limits={"close-timeout": "100ms"})
@@ -215,7 +215,7 @@ async def test_a_backend_that_does_not_answer_the_close_does_not_keep_the_sessio
     assert gateway.count("failovers") == 0
 
 
-async def test_a_client_that_does_not_answer_the_close_is_dropped(
+async def test_client_that_does_not_answer_the_close_is_dropped(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend, limits={"close-timeout": "100ms"})
@@ -228,7 +228,7 @@ async def test_a_client_that_does_not_answer_the_close_is_dropped(
     assert with_the_rest == b""
 
 
-async def test_a_stopping_gateway_tells_clients_to_come_back_and_backends_that_it_goes(
+async def test_stopping_gateway_closes_clients_with_1012_and_backends_with_1001(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     backend = await start_backend()

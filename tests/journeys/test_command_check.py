@@ -1,4 +1,4 @@
-"""`wsgw check`: what is in effect and where that was said, or what is wrong."""
+"""`wsgw check`: the effective configuration with the source of each value, or its problems."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flask.config import Config
 """
 
 
-def test_check_prints_a_configuration_file_of_the_same_meaning(fake: Shop) -> None:
+def test_check_prints_an_equivalent_configuration_file(fake: Shop) -> None:
     file = fake.config(
         """
         upstream:
@@ -48,12 +48,12 @@ def test_check_prints_a_configuration_file_of_the_same_meaning(fake: Shop) -> No
 
 
 def sources_in(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """Return the comments of a configuration by the text before them, where it stands first."""
+    """Map the text of each line to its comment; the first line of a text counts."""
     lines = (line.partition("  # ") for line in reversed(result.stdout.splitlines()))
     return {value.strip(): source for value, _, source in lines if source}
 
 
-def test_only_a_plugin_that_needs_flask_imports_it(shop: Shop) -> None:
+def test_flask_is_imported_only_by_a_plugin_that_needs_it(shop: Shop) -> None:
     pytest.importorskip("flask")
     source = textwrap.dedent(FAKE_PLUGIN) + NEEDS_FLASK
     shop.install("acme", "fake", source)
@@ -63,7 +63,7 @@ def test_only_a_plugin_that_needs_flask_imports_it(shop: Shop) -> None:
     assert (result.returncode, result.stderr) == (0, "imported before: False\n")
 
 
-def test_check_tells_where_each_value_comes_from(fake: Shop) -> None:
+def test_check_shows_the_source_of_each_value(fake: Shop) -> None:
     file = fake.config(
         """\
         upstream:
@@ -94,7 +94,7 @@ def test_check_tells_where_each_value_comes_from(fake: Shop) -> None:
     assert sources["hold: 30s"] == "default"
 
 
-def test_check_shows_what_holds_for_each_route_and_where_that_was_said(fake: Shop) -> None:
+def test_check_shows_the_settings_of_each_route_with_their_sources(fake: Shop) -> None:
     (fake.folder / "secret").write_text("hush\n")
     file = fake.config(
         f"""\
@@ -146,7 +146,7 @@ def test_check_shows_what_holds_for_each_route_and_where_that_was_said(fake: Sho
     assert sources[f"password-file: {fake.folder / 'secret'}"] == f"{file}:4"
 
 
-def test_check_shows_the_file_of_a_secret_instead_of_a_mask(fake: Shop) -> None:
+def test_check_shows_the_file_name_of_a_secret(fake: Shop) -> None:
     secret = fake.folder / "secret"
     secret.write_text("hush\n")
     file = fake.config(f"upstream: {{backends: [{{url: 'fake://a:1', api-key-file: '{secret}'}}]}}")
@@ -157,7 +157,7 @@ def test_check_shows_the_file_of_a_secret_instead_of_a_mask(fake: Shop) -> None:
     assert "hush" not in result.stdout
 
 
-def test_check_tells_of_keys_without_effect_where_they_are_given(fake: Shop) -> None:
+def test_check_warns_of_keys_without_effect_with_their_place(fake: Shop) -> None:
     file = fake.config("server: {write-buffer-size: 4096}\n")
 
     result = fake.run("check", "-c", file, BE_URLS="fake://a:1", FE_WRITE_TIMEOUT="3s")
@@ -170,7 +170,7 @@ def test_check_tells_of_keys_without_effect_where_they_are_given(fake: Shop) -> 
     assert second.startswith("wsgw: FE_WRITE_TIMEOUT: server.frontend.write-timeout: accepted for")
 
 
-def test_check_probes_the_backends_when_it_is_asked_to(fake: Shop) -> None:
+def test_check_connect_probes_the_backends(fake: Shop) -> None:
     file = fake.config(
         """
         upstream:
@@ -201,7 +201,7 @@ def test_check_probes_the_backends_when_it_is_asked_to(fake: Shop) -> None:
     assert result.stderr.count("closing") == 5
 
 
-def test_check_probes_the_backends_of_routes_too(fake: Shop) -> None:
+def test_check_connect_probes_the_backends_of_routes(fake: Shop) -> None:
     file = fake.config(
         """
         routes:
@@ -217,14 +217,14 @@ def test_check_probes_the_backends_of_routes_too(fake: Shop) -> None:
     assert "wsgw: backend b-1 cannot be reached: no answer within 0.09 s" in result.stderr
 
 
-def test_check_succeeds_when_all_backends_can_be_reached(fake: Shop) -> None:
+def test_check_connect_succeeds_when_all_backends_are_reachable(fake: Shop) -> None:
     result = fake.run("check", "--connect", BE_URLS="fake://a:1")
 
     assert result.returncode == 0
     assert "wsgw: backend a-1 can be reached" in result.stderr
 
 
-def test_problems_of_file_variables_plugins_and_their_options_are_told_at_once(fake: Shop) -> None:
+def test_check_reports_all_problems_of_file_variables_and_plugins_at_once(fake: Shop) -> None:
     file = fake.config(
         """\
         failovr: {}
@@ -243,7 +243,7 @@ def test_problems_of_file_variables_plugins_and_their_options_are_told_at_once(f
     assert told == [f"{file}:{n}" for n in (1, 4, 5, 6)] + ["FE_ADDR"]
 
 
-def test_what_is_doubtful_is_told_in_the_order_of_the_lines(fake: Shop) -> None:
+def test_warnings_are_in_the_order_of_the_lines(fake: Shop) -> None:
     file = fake.config(
         """\
         upstream:
@@ -294,7 +294,7 @@ def test_check_masks_secrets(fake: Shop) -> None:
     assert "hush" not in result.stdout + result.stderr
 
 
-def test_check_tells_every_problem_in_a_line_of_its_own(fake: Shop) -> None:
+def test_check_reports_each_problem_on_its_own_line(fake: Shop) -> None:
     file = fake.config(
         """\
         upstream:
@@ -316,7 +316,7 @@ def test_check_tells_every_problem_in_a_line_of_its_own(fake: Shop) -> None:
 
 
 @pytest.mark.parametrize("option", ["-c", "-config", "--config", "-config=", "--config="])
-def test_the_file_is_named_in_each_programs_way(fake: Shop, option: str) -> None:
+def test_file_option_is_accepted_in_each_spelling(fake: Shop, option: str) -> None:
     file = fake.config("upstream: {backends: [{url: 'fake://a:1', id: here}]}")
 
     result = fake.run("check", *([option + file] if option.endswith("=") else [option, file]))
@@ -326,7 +326,7 @@ def test_the_file_is_named_in_each_programs_way(fake: Shop, option: str) -> None
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_tls_files_that_cannot_be_used_are_told_with_key_and_file(
+def test_unusable_tls_file_is_reported_with_key_and_file(
     shop: Shop, tls_files: TlsFiles, command: str
 ) -> None:
     backend = {"url": "wss://backend.example", "tls": {"ca": "/no/such.pem"}}
@@ -383,7 +383,7 @@ MADE_ONCE = """
 """
 
 
-def test_check_makes_each_valve_once_and_tells_which_cannot_be_made(fake: Shop) -> None:
+def test_check_makes_each_valve_once_and_reports_failures(fake: Shop) -> None:
     fake.install("words-plugin", "words odd forgetful", MADE_ONCE)
     file = fake.config(
         """\
@@ -422,7 +422,7 @@ def test_check_makes_each_valve_once_and_tells_which_cannot_be_made(fake: Shop) 
     ]
 
 
-def test_check_opens_nothing_of_what_it_makes(fake: Shop) -> None:
+def test_check_does_not_open_the_objects_it_makes(fake: Shop) -> None:
     fake.install("words-plugin", "words", MADE_ONCE)
     file = fake.config("valves: [{kind: words}]\n")
 

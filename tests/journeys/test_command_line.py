@@ -1,4 +1,4 @@
-"""The `wsgw` command: its help, what it lists, and what it says of mistakes."""
+"""The `wsgw` command: its help, its lists, and its errors."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_help_works_with_a_broken_plugin_and_imports_nothing_heavy(
     assert not imported & heavy
 
 
-def test_the_version_is_told_in_one_line(shop: Shop) -> None:
+def test_version_option_prints_one_line(shop: Shop) -> None:
     result = shop.run("--version")
 
     assert re.fullmatch(r"wsgw \d+\.\d+\.\d+\S*\n", result.stdout)
 
 
-def test_the_help_of_run_lists_wsbalancers_variables_with_type_and_default(shop: Shop) -> None:
+def test_help_of_run_lists_wsbalancers_variables_with_type_and_default(shop: Shop) -> None:
     text = " ".join(shop.run("run", "--help").stdout.split())
 
     for variable in ALL_VARIABLES:
@@ -70,7 +70,7 @@ def test_plugins_are_listed_without_importing_them(shop: Shop) -> None:
     assert re.search(r"^fake +acme +9\.9$", result.stdout, re.MULTILINE)
 
 
-def test_that_there_are_no_plugins_is_told(shop: Shop) -> None:
+def test_plugins_reports_when_none_are_installed(shop: Shop) -> None:
     shop.hide_installed_plugins()
 
     result = shop.run("plugins")
@@ -80,7 +80,7 @@ def test_that_there_are_no_plugins_is_told(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
-def test_without_plugins_the_missing_scheme_is_told(shop: Shop, command: str) -> None:
+def test_missing_scheme_is_reported_when_no_plugins_are_installed(shop: Shop, command: str) -> None:
     shop.hide_installed_plugins()
 
     result = shop.run(command, BE_URLS="ws://a:1")
@@ -89,7 +89,7 @@ def test_without_plugins_the_missing_scheme_is_told(shop: Shop, command: str) ->
     assert "no installed plugin provides scheme 'ws'" in only_line(result.stderr)
 
 
-def test_the_schema_has_the_options_of_plugins_and_leaves_out_broken_ones(fake: Shop) -> None:
+def test_schema_has_options_of_plugins_and_omits_broken_ones(fake: Shop) -> None:
     fake.install("broken", "broken", "raise RuntimeError('out of\\nfeathers')")
 
     result = fake.run("schema")
@@ -100,7 +100,7 @@ def test_the_schema_has_the_options_of_plugins_and_leaves_out_broken_ones(fake: 
     assert "out of feathers" in only_line(result.stderr)
 
 
-def test_a_broken_plugin_is_named_with_its_distribution_and_where_it_is_needed(shop: Shop) -> None:
+def test_broken_plugin_is_reported_with_distribution_and_place(shop: Shop) -> None:
     shop.install("acme", "fake", "raise RuntimeError('out of\\nfeathers')")
 
     result = shop.run("check", BE_URLS="fake://a:1")
@@ -125,7 +125,7 @@ def test_missing_plugin_does_not_hide_a_kind_of_the_wrong_role(fake: Shop) -> No
     assert "gates[1].kind: no installed plugin provides kind 'pigeon'" in result.stderr
 
 
-def test_a_url_of_wsbalancers_kind_is_warned_of(fake: Shop) -> None:
+def test_url_in_wsbalancers_form_causes_a_warning(fake: Shop) -> None:
     result = fake.run("check", BE_URLS="fake:localhost:9090")
 
     assert result.returncode == 0
@@ -133,7 +133,7 @@ def test_a_url_of_wsbalancers_kind_is_warned_of(fake: Shop) -> None:
     assert "'fake:localhost:9090' as 'fake://localhost:9090'" in result.stderr
 
 
-def test_an_unknown_option_is_a_usage_error(shop: Shop) -> None:
+def test_unknown_option_is_a_usage_error(shop: Shop) -> None:
     result = shop.run("run", "--port", "1")
 
     assert result.returncode == 2
@@ -141,7 +141,7 @@ def test_an_unknown_option_is_a_usage_error(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
-def test_who_forgets_the_option_of_a_file_is_told_it(shop: Shop, command: str) -> None:
+def test_file_without_option_is_refused_with_a_hint(shop: Shop, command: str) -> None:
     result = shop.run(command, "wsgw.yaml")
 
     assert result.returncode == 2
@@ -157,7 +157,7 @@ SHOW: list[Callable[[Shop], subprocess.CompletedProcess[str]]] = [
 
 
 @pytest.mark.parametrize("run", SHOW)
-def test_no_mistake_of_an_operator_shows_a_traceback(
+def test_operator_mistakes_show_no_traceback(
     shop: Shop, run: Callable[[Shop], subprocess.CompletedProcess[str]]
 ) -> None:
     result = run(shop)

@@ -15,7 +15,7 @@ from .command_shop import FAKE_PLUGIN, Shop
 
 
 def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    """Read what a process says until a line matches; fail when it ends before."""
+    """Read the output of a process until a line matches; fail if the process ends first."""
     assert process.stderr is not None
     said = []
     for line in process.stderr:
@@ -49,7 +49,7 @@ RUN = {"BE_URLS": "fake://nowhere.invalid:1", "FE_ADDR": "127.0.0.1:0"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_run_tells_where_it_listens_and_stops_cleanly_at_a_signal(
+def test_run_reports_its_address_and_stops_cleanly_on_a_signal(
     fake: Shop, number: signal.Signals
 ) -> None:
     process = fake.start("run", **RUN)
@@ -63,7 +63,7 @@ def test_run_tells_where_it_listens_and_stops_cleanly_at_a_signal(
     assert not can_connect(port)
 
 
-def test_garbage_is_collected_once_it_listens(shop: Shop) -> None:
+def test_garbage_collection_is_enabled_once_run_listens(shop: Shop) -> None:
     source = textwrap.dedent(FAKE_PLUGIN) + TELLS_WHETHER_GARBAGE_IS_COLLECTED
     shop.install("acme", "fake", source)
     process = shop.start("run", **RUN)
@@ -74,7 +74,7 @@ def test_garbage_is_collected_once_it_listens(shop: Shop) -> None:
     assert "collects: True\n" in rest_of(process)
 
 
-def test_run_takes_everything_from_a_file_too(fake: Shop) -> None:
+def test_run_takes_all_settings_from_a_file(fake: Shop) -> None:
     file = fake.config(
         """
         server: {frontend: {address: "127.0.0.1:0"}, logging-level: INFO}
@@ -91,7 +91,7 @@ def test_run_takes_everything_from_a_file_too(fake: Shop) -> None:
     assert process.returncode == 0
 
 
-def test_a_stop_during_a_slow_start_is_clean(fake: Shop) -> None:
+def test_stop_during_a_slow_start_is_clean(fake: Shop) -> None:
     file = fake.config("upstream: {backends: [{url: 'fake://a:1', at-open: hang}]}")
     process = fake.start("run", "-c", file, FE_ADDR="127.0.0.1:0")
     wait_for(process, "^opening$")
@@ -102,7 +102,7 @@ def test_a_stop_during_a_slow_start_is_clean(fake: Shop) -> None:
     assert process.returncode == 0
 
 
-def test_a_stop_during_the_imports_is_clean(shop: Shop) -> None:
+def test_stop_during_imports_is_clean(shop: Shop) -> None:
     shop.install(
         "acme",
         "fake",
@@ -117,7 +117,7 @@ def test_a_stop_during_the_imports_is_clean(shop: Shop) -> None:
     assert process.returncode == 0
 
 
-def test_a_second_signal_ends_the_process_at_once(fake: Shop) -> None:
+def test_second_signal_ends_the_process_at_once(fake: Shop) -> None:
     file = fake.config("upstream: {backends: [{url: 'fake://a:1', at-close: hang}]}")
     process = fake.start("run", "-c", file, FE_ADDR="127.0.0.1:0")
     wait_for(process, "^wsgw: listening")
@@ -130,7 +130,7 @@ def test_a_second_signal_ends_the_process_at_once(fake: Shop) -> None:
     assert process.returncode == -signal.SIGTERM
 
 
-def test_an_address_in_use_is_told_in_one_line(fake: Shop) -> None:
+def test_address_in_use_is_reported_in_one_line(fake: Shop) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         result = fake.run("run", **{**RUN, "FE_ADDR": address})
@@ -148,7 +148,7 @@ def test_an_address_in_use_is_told_in_one_line(fake: Shop) -> None:
         ("fail", 1, ["wsgw: failed: backend a-1, kind 'fake': LookupError: out of pigeons"]),
     ],
 )
-def test_a_backend_that_cannot_open_is_told(
+def test_backend_that_fails_to_open_is_reported(
     fake: Shop, at_open: str, status: int, told: list[str]
 ) -> None:
     file = fake.config(f"upstream: {{backends: [{{url: 'fake://a:1', at-open: {at_open}}}]}}")
@@ -159,7 +159,7 @@ def test_a_backend_that_cannot_open_is_told(
     assert result.stderr.splitlines() == ["opening", "closing", *told]
 
 
-def test_a_traceback_is_shown_where_it_is_asked_for(fake: Shop) -> None:
+def test_debug_variable_shows_the_traceback(fake: Shop) -> None:
     file = fake.config("upstream: {backends: [{url: 'fake://a:1', at-open: fail}]}")
 
     result = fake.run("run", "-c", file, FE_ADDR="127.0.0.1:0", WSGW_DEBUG="1")
@@ -169,7 +169,7 @@ def test_a_traceback_is_shown_where_it_is_asked_for(fake: Shop) -> None:
     assert "in act" in result.stderr
 
 
-def test_run_allows_itself_as_many_open_files_as_it_may_have(fake: Shop) -> None:
+def test_run_raises_its_open_files_limit_to_the_maximum(fake: Shop) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
     try:

@@ -1,4 +1,4 @@
-"""Compression on each leg by itself, with libraries that know nothing of ours."""
+"""Compression on each leg separately, with independent client and server libraries."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ MESSAGES: list[str | bytes] = [
 
 
 class Echo:
-    """A backend that answers with what it got.
+    """A backend that echoes.
 
     Attributes:
         url: where it is.
-        extensions: `Sec-WebSocket-Extensions` of each answer that it gave.
+        extensions: `Sec-WebSocket-Extensions` of each handshake answer.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,9 @@ def configuration(url: str, *, front: Any, back: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("front", [False, True])
 @pytest.mark.parametrize("back", [False, True, {"enabled": True, "no-context-takeover": True}])
-async def test_any_combination_carries_any_message(echo: Echo, *, front: bool, back: Any) -> None:
+async def test_each_combination_of_legs_relays_each_message(
+    echo: Echo, *, front: bool, back: Any
+) -> None:
     async with (
         running_gateway(configuration(echo.url, front=front, back=back)) as gateway,
         connect(gateway.url, max_size=2 * MIB) as client,
@@ -90,7 +92,7 @@ async def test_any_combination_carries_any_message(echo: Echo, *, front: bool, b
             assert echo.extensions == [None]
 
 
-async def test_both_legs_compress(echo: Echo) -> None:
+async def test_aiohttp_client_is_served_with_compression_on_both_legs(echo: Echo) -> None:
     async with (
         running_gateway(configuration(echo.url, front=True, back=True)) as gateway,
         ClientSession() as session,
@@ -113,7 +115,9 @@ async def test_both_legs_compress(echo: Echo) -> None:
     ],
     ids=["open", "small windows", "no context", "client without a choice of windows"],
 )
-async def test_what_clients_ask_for(echo: Echo, offer: dict[str, Any]) -> None:
+async def test_compression_parameters_of_the_client_are_supported(
+    echo: Echo, offer: dict[str, Any]
+) -> None:
     async with (
         running_gateway(configuration(echo.url, front=True, back=False)) as gateway,
         connect(
@@ -126,7 +130,7 @@ async def test_what_clients_ask_for(echo: Echo, offer: dict[str, Any]) -> None:
             assert await client.recv() == text
 
 
-async def test_a_backend_that_wants_small_windows() -> None:
+async def test_backend_that_requires_small_windows_is_served() -> None:
     backend = Echo()
     small = ServerPerMessageDeflateFactory(server_max_window_bits=9, client_max_window_bits=9)
     async with serve(
@@ -142,7 +146,7 @@ async def test_a_backend_that_wants_small_windows() -> None:
 
 
 @pytest.mark.parametrize("over", [0, 1, 2, 100 * MIB])
-async def test_the_bound_counts_after_decompression(echo: Echo, over: int) -> None:
+async def test_message_size_limit_applies_after_decompression(echo: Echo, over: int) -> None:
     """A bomb of 100 MiB takes 100 kB on the wire."""
     async with (
         running_gateway(configuration(echo.url, front=True, back=True)) as gateway,
@@ -160,11 +164,11 @@ async def test_the_bound_counts_after_decompression(echo: Echo, over: int) -> No
         assert gateway.count("messages_too_big") == 1
 
 
-async def test_too_many_fragments(echo: Echo) -> None:
+async def test_too_many_fragments_end_the_session_with_1008(echo: Echo) -> None:
     data = configuration(echo.url, front=True, back=False)
     data["limits"] = {"max-fragments": 10}
     async with running_gateway(data) as gateway, connect(gateway.url) as client:
-        await client.send(["a"] * 9)  # the library ends it with an empty one
+        await client.send(["a"] * 9)  # the library adds an empty last fragment
         assert await client.recv() == "a" * 9
         await client.send(["a"] * 10)
         with pytest.raises(ConnectionClosedError) as caught:
@@ -174,7 +178,7 @@ async def test_too_many_fragments(echo: Echo) -> None:
         assert gateway.count("messages_too_fragmented") == 1
 
 
-async def test_compressed_frames_without_agreement_are_refused(
+async def test_compressed_frame_without_negotiation_is_refused_with_1002(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with asyncio.timeout(20), raw_websocket(gateway.url) as socket:

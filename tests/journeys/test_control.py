@@ -1,4 +1,4 @@
-"""The control of a gateway that relays: what the admin API does not ask for."""
+"""The control of a gateway that relays: what the admin API does not use."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ from .scripted_backend import ScriptedBackend
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 
-async def test_the_gateway_as_a_whole(start_gateway: StartGateway, blue: ScriptedBackend) -> None:
+async def test_gateway_status_shows_version_sessions_and_addresses(
+    start_gateway: StartGateway, blue: ScriptedBackend
+) -> None:
     gateway = await start_gateway(blue)
     control = LocalControl(gateway.gateway)
     async with connect(gateway.url):
@@ -42,7 +44,7 @@ async def test_the_gateway_as_a_whole(start_gateway: StartGateway, blue: Scripte
     assert frontend.addresses == (f"127.0.0.1:{gateway.port}",)
 
 
-async def test_routes_and_whether_they_are_served(
+async def test_routes_show_whether_they_are_served(
     start_gateway: StartGateway, blue: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(
@@ -65,12 +67,14 @@ async def test_routes_and_whether_they_are_served(
     assert (await control.gateway()).unserved_routes == ("own",)
 
 
-async def test_kinds_of_plugins(start_gateway: StartGateway, blue: ScriptedBackend) -> None:
+async def test_plugins_list_the_kind_with_its_schemes(
+    start_gateway: StartGateway, blue: ScriptedBackend
+) -> None:
     control = LocalControl((await start_gateway(blue)).gateway)
     assert PluginStatus("backend", "ws", ("wss",)) in await control.plugins()
 
 
-async def test_the_configuration_in_effect_is_plain_and_without_secrets(
+async def test_effective_configuration_is_plain_data_without_secrets(
     start_gateway: StartGateway, blue: ScriptedBackend
 ) -> None:
     gateway = await start_gateway({"id": "one", "url": "ws://user:hush@127.0.0.1:1/"})
@@ -89,14 +93,14 @@ async def test_the_configuration_in_effect_is_plain_and_without_secrets(
     assert [each["id"] for each in after.settings["upstream"]["backends"]] == ["two"]
 
 
-async def test_without_a_file_there_is_nothing_to_reload(
+async def test_reload_without_a_file_is_unsupported(
     start_gateway: StartGateway, blue: ScriptedBackend
 ) -> None:
     control = LocalControl((await start_gateway(blue)).gateway)
     assert await control.do(commands.Reload()) == UNSUPPORTED
 
 
-async def test_events_of_a_failover_and_a_drain(
+async def test_failover_and_drain_publish_events(
     start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(
@@ -126,7 +130,7 @@ async def test_events_of_a_failover_and_a_drain(
         BackendDrained,
         ConnectionClosed,
         SessionEnded,
-    ]  # and nothing for the messages
+    ]  # there is no event for messages
     [opened] = [each for each in heard if isinstance(each, SessionOpened)]
     assert opened.backend == "blue"
     [moved] = [each for each in heard if isinstance(each, SessionMoved)]

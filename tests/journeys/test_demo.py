@@ -18,7 +18,7 @@ WSGW = Path(sys.executable).with_name("wsgw")
 
 
 def environment() -> dict[str, str]:
-    # Settings of a shell that would spoil the demo if it took them for its own.
+    # The demo must ignore settings of the shell, which would break it.
     return {**os.environ, "BE_URLS": "ws://nowhere.invalid:1", "FE_ADDR": "x", "TERM": "dumb"}
 
 
@@ -60,7 +60,7 @@ def is_open(port: int) -> bool:
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_and_the_client_notices_nothing() -> None:
+def test_demo_loses_no_message_and_no_connection() -> None:
     result = subprocess.run(
         [WSGW, "demo"], check=False, capture_output=True, text=True, env=environment(), timeout=60
     )
@@ -77,7 +77,7 @@ def test_nothing_is_lost_and_the_client_notices_nothing() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_no_process_outlives_the_demo(
+def test_signal_to_the_demo_ends_all_its_processes(
     running: subprocess.Popen[str], number: signal.Signals
 ) -> None:
     ports = ports_until_the_client_is_served(running)

@@ -1,4 +1,4 @@
-"""A backend entry that stands for all addresses of a name."""
+"""Discovery: one entry makes a backend of each address of a name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROMPT = {"resolve-interval": "20ms", "resolve-hold": 0}
 
 
 class Addresses:
-    """What the name resolves to at the moment."""
+    """The addresses to which the name resolves now."""
 
     def __init__(self) -> None:
         self.now: Collection[str] = ()
@@ -61,7 +61,7 @@ async def reached(client: ClientConnection) -> str:
     return str(await client.recv())
 
 
-async def test_new_addresses_join_gone_ones_drain_and_sessions_stay(
+async def test_new_addresses_join_removed_ones_drain_and_sessions_stay(
     start_gateway: StartGateway, addresses: Addresses
 ) -> None:
     one, port = await listen("127.0.0.1")
@@ -95,7 +95,7 @@ async def test_new_addresses_join_gone_ones_drain_and_sessions_stay(
         await until(lambda: not len(gateway.gateway.sessions), "all have ended")
 
 
-async def test_what_an_operator_has_disabled_stays_so_when_its_entry_changes(
+async def test_disabled_address_stays_disabled_when_its_entry_changes(
     start_gateway: StartGateway, addresses: Addresses
 ) -> None:
     one, port = await listen("127.0.0.1")
@@ -124,7 +124,7 @@ async def test_what_an_operator_has_disabled_stays_so_when_its_entry_changes(
         await until(lambda: not len(gateway.gateway.sessions), "all have ended")
 
 
-async def test_an_operator_adds_a_name_and_removes_it_again(
+async def test_operator_adds_and_deletes_a_discovered_name(
     start_gateway: StartGateway,
     start_admin: StartAdmin,
     backend: ScriptedBackend,
@@ -166,7 +166,7 @@ async def test_an_operator_adds_a_name_and_removes_it_again(
             moved = await backend.connection()
             await client.send("to the spare one")
             heard = [await moved.recv()]
-            if heard == ["where"]:  # was not acknowledged yet
+            if heard == ["where"]:  # not acknowledged yet
                 heard = [await moved.recv()]
             assert heard == ["to the spare one"]
         assert await operator.get("/backend/config/all") == {}
@@ -177,7 +177,7 @@ async def test_an_operator_adds_a_name_and_removes_it_again(
     assert gateway.count("resolutions_failed") == 0
 
 
-async def test_a_name_may_be_added_before_it_has_addresses(
+async def test_name_can_be_added_before_it_has_addresses(
     start_gateway: StartGateway,
     start_admin: StartAdmin,
     backend: ScriptedBackend,
@@ -195,7 +195,7 @@ async def test_a_name_may_be_added_before_it_has_addresses(
     await until(lambda: pool.find("backends-example-7-127-0-0-9"))
 
 
-async def test_an_address_waits_for_an_id_that_an_operator_has_given(
+async def test_address_waits_until_its_id_is_free(
     start_gateway: StartGateway,
     start_admin: StartAdmin,
     backend: ScriptedBackend,
@@ -220,7 +220,7 @@ async def test_an_address_waits_for_an_id_that_an_operator_has_given(
     await until(lambda: pool.find("all-127-0-0-9"))
 
 
-async def test_a_session_leaves_for_another_address_when_its_own_dies(
+async def test_session_moves_to_another_address_when_its_own_dies(
     start_gateway: StartGateway, addresses: Addresses
 ) -> None:
     one, port = await listen("127.0.0.1")

@@ -1,4 +1,4 @@
-"""A gateway in a program: made of a mapping, told what is wrong, watched by the program itself."""
+"""A gateway embedded in a program: from a mapping, with errors and metrics for the program."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def with_admin(admin: Any) -> dict[str, Any]:
     return mapping(server={**SERVER, "admin": admin})
 
 
-async def test_a_gateway_of_a_mapping_relays_until_the_end_of_the_block(
+async def test_gateway_from_mapping_relays_until_the_end_of_the_block(
     backend: ScriptedBackend,
 ) -> None:
     async with (
@@ -55,7 +55,7 @@ async def test_a_gateway_of_a_mapping_relays_until_the_end_of_the_block(
     assert gateway.counters.undelivered.value == 0
 
 
-def test_problems_are_told_as_the_command_tells_them_and_all_at_once() -> None:
+def test_all_problems_are_reported_at_once_as_by_the_command() -> None:
     data: dict[Any, Any] = {
         "failovr": {},
         "failover": {"hold": "soon"},
@@ -74,7 +74,7 @@ def test_problems_are_told_as_the_command_tells_them_and_all_at_once() -> None:
         Gateway.from_mapping({})
 
 
-def test_what_a_program_has_for_lists_and_files_is_taken(tmp_path: Path) -> None:
+def test_tuples_and_paths_are_accepted(tmp_path: Path) -> None:
     secret = tmp_path / "token"
     secret.write_text("long-enough-to-be-a-token")
     tokens = ({"name": "x", "token-file": secret, "roles": ["operate"]},)
@@ -82,7 +82,7 @@ def test_what_a_program_has_for_lists_and_files_is_taken(tmp_path: Path) -> None
     assert isinstance(made, Gateway)
 
 
-def test_the_environment_has_no_say_unless_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_is_ignored_unless_it_is_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WSGW_FAILOVER__HOLD", "soon")
     monkeypatch.setenv("BE_URLS", "no URL")
     Gateway.from_mapping(mapping())
@@ -91,14 +91,14 @@ def test_the_environment_has_no_say_unless_it_is_given(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("data", [mapping(), with_admin(admin=False)])
-async def test_without_an_admin_section_or_with_false_nothing_listens_for_operators(
+async def test_no_admin_section_or_false_disables_the_admin_api(
     data: dict[str, Any],
 ) -> None:
     async with Gateway.from_mapping(data) as gateway:
         assert gateway.admin_addresses == ()
 
 
-async def test_with_an_admin_section_operators_are_served() -> None:
+async def test_admin_section_enables_the_admin_api() -> None:
     async with (
         Gateway.from_mapping(with_admin({"address": "127.0.0.1:0"})) as gateway,
         ClientSession() as http,
@@ -108,7 +108,7 @@ async def test_with_an_admin_section_operators_are_served() -> None:
     assert gateway.admin_addresses == ()
 
 
-async def test_plugins_of_the_program_need_not_be_installed(backend: ScriptedBackend) -> None:
+async def test_plugin_of_the_program_works_without_installation(backend: ScriptedBackend) -> None:
     class Shout:
         def __init__(self, *_: Any) -> None: ...
 
@@ -133,13 +133,13 @@ async def test_plugins_of_the_program_need_not_be_installed(backend: ScriptedBac
         assert await served.recv() == "loud"
 
 
-def test_a_plugin_of_the_program_that_breaks_the_contract_is_told() -> None:
+def test_plugin_of_the_program_without_api_version_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="does not state WSGW_API"):
         Gateway.from_mapping(mapping(), plugins=[types.SimpleNamespace()])
     assert issubclass(PluginError, ConfigurationError)
 
 
-async def test_metrics_are_shown_in_the_registry_of_the_program_from_any_thread() -> None:
+async def test_metrics_are_in_the_program_registry_from_any_thread() -> None:
     registry = CollectorRegistry()
     async with Gateway.from_mapping(mapping(), listen=False) as gateway:
         assert gateway.addresses == ()
@@ -151,29 +151,31 @@ async def test_metrics_are_shown_in_the_registry_of_the_program_from_any_thread(
         assert [each.split()[0] for each in here.splitlines()] == [
             each.split()[0] for each in there.splitlines()
         ]
-        assert b"process_" not in here  # which the program has itself
+        assert b"process_" not in here  # the program has its own
 
 
-def test_the_package_offers_the_gateway_and_nothing_else_by_that_way() -> None:
+def test_package_exports_gateway_and_rejects_unknown_names() -> None:
     assert wsgw_core.Gateway is Gateway
     with pytest.raises(AttributeError, match="has no attribute 'Gatewy'"):
         wsgw_core.Gatewy  # type: ignore[attr-defined]  # noqa: B018 - looked up on purpose
 
 
 @pytest.mark.parametrize("data", [None, [], "upstream"])
-def test_what_is_no_mapping_is_told(data: Any) -> None:
+def test_data_that_is_not_a_mapping_is_refused(data: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"found .*, allowed: a mapping"):
         Gateway.from_mapping(data)
 
 
-def test_a_mapping_that_goes_in_a_circle_is_told() -> None:
+def test_circular_mapping_is_refused() -> None:
     circle = mapping()
     circle["failover"] = circle
     with pytest.raises(ConfigurationError, match="nested too deep"):
         Gateway.from_mapping(circle)
 
 
-async def test_a_second_start_is_refused_and_the_gateway_goes_on(backend: ScriptedBackend) -> None:
+async def test_second_start_is_refused_and_the_gateway_keeps_serving(
+    backend: ScriptedBackend,
+) -> None:
     async with Gateway.from_mapping(mapping(backend)) as gateway:
         with pytest.raises(RuntimeError, match="started already"):
             await gateway.start()
@@ -181,11 +183,11 @@ async def test_a_second_start_is_refused_and_the_gateway_goes_on(backend: Script
             served = await backend.connection()
             await client.send("hello")
             assert await served.recv() == "hello"
-    async with gateway:  # after its end it may start again
+    async with gateway:  # it can start again after its end
         assert gateway.ready
 
 
-async def test_a_gateway_whose_start_failed_is_not_ready() -> None:
+async def test_gateway_that_failed_to_start_is_not_ready() -> None:
     async with Gateway.from_mapping(mapping()) as gateway:
         taken = {**SERVER, "frontend": {"address": str(gateway.addresses[0])}}
         other = Gateway.from_mapping(mapping(server=taken))
@@ -195,12 +197,12 @@ async def test_a_gateway_whose_start_failed_is_not_ready() -> None:
         assert gateway.ready
 
 
-def test_metrics_of_a_gateway_that_is_not_started_are_refused_in_words() -> None:
+def test_collector_of_a_gateway_not_started_is_refused() -> None:
     with pytest.raises(RuntimeError, match="the gateway is not started"):
         Gateway.from_mapping(mapping()).collector()
 
 
-def test_a_weight_that_no_policy_can_reckon_with_is_told() -> None:
+def test_weight_too_large_for_a_policy_is_refused() -> None:
     backends = [{"url": "ws://127.0.0.1:1", "weight": 10**400}]
     with pytest.raises(ConfigurationError, match=r"backends\[0\].weight: found 1000"):
         Gateway.from_mapping(mapping(upstream={"policy": "hash", "backends": backends}))
