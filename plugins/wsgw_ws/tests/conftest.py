@@ -1,4 +1,4 @@
-"""For the tests of the plugin: both event loops that a gateway may have."""
+"""Fixtures for the plugin's tests: the two event loops that a gateway can run on."""
 
 from __future__ import annotations
 

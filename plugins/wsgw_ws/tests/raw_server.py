@@ -1,4 +1,4 @@
-"""A server that answers opening handshakes with bytes, as a test wants them."""
+"""A server that answers opening handshakes with the bytes a test chooses."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class RawPeer:
-    """One accepted connection whose request was read.
+    """A connection whose request has been read.
 
     Attributes:
-        request_line, headers: of the request; the headers' names in lower case.
+        request_line, headers: those of the request; header names are in lower case.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -53,12 +53,12 @@ class RawPeer:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the request asks for no upgrade, as a liveness check does."""
+        """Returns whether the request asks for no upgrade, as a liveness check does not."""
         return not self.header("upgrade")
 
     @property
     def accept(self) -> str:
-        """The only right answer to the request's key."""
+        """Returns the only valid `Sec-WebSocket-Accept` for the request's key."""
         key = self.header("sec-websocket-key").encode()
         digest = hashlib.sha1(key + _MAGIC, usedforsecurity=False).digest()
         return base64.b64encode(digest).decode()
@@ -69,7 +69,7 @@ class RawPeer:
     def switch_protocols(
         self, *lines: str, connection: str = "Upgrade", version: str = "1.1"
     ) -> None:
-        """Answers 101, with some lines more."""
+        """Answers 101 with these additional header lines."""
         self.write(
             "\r\n".join(
                 [
@@ -85,7 +85,7 @@ class RawPeer:
         )
 
     async def read_frame(self) -> tuple[int, bytes]:
-        """Returns opcode and payload of the next frame; all are masked and whole."""
+        """Returns the opcode and payload of the next frame; each is masked and unfragmented."""
         first, second = await self.reader.readexactly(2)
         size = second & 127
         if size == 126:
@@ -110,12 +110,12 @@ class RawServer:
     """Runs `act` for each connection that asks for an upgrade.
 
     Attributes:
-        peers: the connections whose request was read, and asked for an upgrade.
-        plain_peers: the others, as liveness checks are.
-        plain: what these are answered; None: nothing, as if the process were frozen.
-        ends_plain: whether they are closed behind it.
-        act_plain: runs for each of them instead.
-        port: where it listens.
+        peers: connections that have sent a request for an upgrade.
+        plain_peers: connections that have sent another request, such as liveness checks.
+        plain: the answer to plain requests; None: none, as from a frozen process.
+        ends_plain: whether to close a plain connection after the answer.
+        act_plain: handles plain requests instead.
+        port: the port that the server listens on.
     """
 
     port: int
@@ -163,17 +163,17 @@ class RawServer:
         settings = WebSocketSettings.model_validate(
             {"url": f"ws://127.0.0.1:{self.port}", **(options or {})}
         )
-        limits = limits or Limits(close_timeout=0.02)  # most of the peers answer no close
+        limits = limits or Limits(close_timeout=0.02)  # most peers do not answer a close
         context = make_context(limits=limits, ping_timeout=ping_timeout, busy_timeout=busy_timeout)
         return WebSocketBackend(settings, dataclasses.replace(context, metrics=self._metrics))
 
     def counted(self, name: str) -> int:
-        """Returns what the backends have counted under this name."""
+        """Returns this counter's value over all backends."""
         return self._metrics.counter(name, "").value
 
 
 def cut_off(peer: RawPeer) -> None:
-    """Has the system drop what comes on a connection, as a network does that has forgotten it."""
+    """Makes the system drop incoming packets, like a network that has forgotten the connection."""
     drop_all = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RETURN, 0, 0, 0))
     program = struct.pack("HP", 1, ctypes.addressof(drop_all))
     with socket.socket(fileno=os.dup(peer.writer.get_extra_info("socket").fileno())) as same:
@@ -182,11 +182,11 @@ def cut_off(peer: RawPeer) -> None:
 
 @asynccontextmanager
 async def raw_server(act: Act, *, receive_buffer: int | None = None) -> AsyncIterator[RawServer]:
-    """Runs a server; at the end, what still runs of it is cancelled.
+    """Runs a server and cancels its remaining tasks at the end.
 
     Args:
         act: see RawServer.
-        receive_buffer: bytes that its system keeps for it; None: as many as the system likes.
+        receive_buffer: size of the server's receive buffer in bytes; None: the system's default.
     """
     raw = RawServer(act)
     tasks: set[asyncio.Task[None]] = set()
@@ -217,7 +217,7 @@ async def raw_server(act: Act, *, receive_buffer: int | None = None) -> AsyncIte
 async def dial(
     backend: WebSocketBackend, request: DialRequest | None = None, *, start: bool = True
 ) -> tuple[WatchedConnection, RecordingSink]:
-    """Connects, and starts unless told otherwise."""
+    """Connects, and starts the connection unless `start` is false."""
     sink = RecordingSink()
     connection = sink.watch(await backend.connect(request or DialRequest("s1", "/chat"), sink))
     if start:

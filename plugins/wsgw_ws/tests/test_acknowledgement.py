@@ -18,7 +18,7 @@ def account(window: float = WINDOW, capacity: int = 1000) -> Acknowledgement:
 
 
 class TestAsking:
-    def test_a_pong_that_repeats_the_pings_payload_is_the_answer(self) -> None:
+    def test_pong_with_ping_payload_is_an_answer(self) -> None:
         acknowledgement = account()
         payload = acknowledgement.ask(0.0, 3, 30)
         assert acknowledgement.waiting
@@ -26,7 +26,7 @@ class TestAsking:
         assert acknowledgement.asked == 3
         assert acknowledgement.asked_weight == 30
 
-    def test_other_pongs_are_not(self) -> None:
+    def test_pong_with_other_payload_is_no_answer(self) -> None:
         acknowledgement = account(window=0)
         assert not acknowledgement.answer(b"", 0.0)
         first = acknowledgement.ask(0.0, 3, 30)
@@ -35,14 +35,14 @@ class TestAsking:
         assert acknowledgement.waiting
         assert acknowledgement.release(0) == 0
 
-    def test_an_answer_counts_once(self) -> None:
+    def test_second_pong_to_one_ping_is_ignored(self) -> None:
         acknowledgement = account()
         payload = acknowledgement.ask(0.0, 3, 30)
         assert acknowledgement.answer(payload, 1.0)
         assert not acknowledgement.answer(payload, 1.0)
         assert not acknowledgement.waiting
 
-    def test_an_old_answer_does_not_answer_a_new_ping(self) -> None:
+    def test_late_pong_does_not_answer_the_next_ping(self) -> None:
         acknowledgement = account()
         old = acknowledgement.ask(0.0, 3, 30)
         acknowledgement.answer(old, 0.5)
@@ -51,7 +51,7 @@ class TestAsking:
         assert not acknowledgement.answer(old, 1.5)
         assert acknowledgement.waiting
 
-    def test_how_long_it_was_waited_for_counts_from_the_last_excuse(self) -> None:
+    def test_waiting_time_restarts_at_the_last_excuse(self) -> None:
         acknowledgement = account()
         assert acknowledgement.waited(100.0) == 0
         payload = acknowledgement.ask(1.0, 1, 1)
@@ -63,7 +63,7 @@ class TestAsking:
 
 
 class TestReleasing:
-    def test_what_was_sent_before_the_ping_is_released_by_a_pong_after_the_window(self) -> None:
+    def test_pong_after_replay_window_releases_what_preceded_its_ping(self) -> None:
         acknowledgement = account()
         acknowledgement.answer(acknowledgement.ask(0.0, 3, 30), 1.0)
         assert acknowledgement.release(0) == 0
@@ -74,25 +74,25 @@ class TestReleasing:
         assert acknowledgement.release(0) == 0
         assert not acknowledgement.outlasted(100.0)
 
-    def test_a_backend_that_is_frozen_in_the_window_has_nothing_delivered(self) -> None:
+    def test_freeze_within_replay_window_releases_nothing(self) -> None:
         acknowledgement = account()
         acknowledgement.answer(acknowledgement.ask(0.0, 3, 30), 1.0)
         acknowledgement.answer(
             acknowledgement.ask(1.2, 5, 50), 60.0
-        )  # sent before the window's end
+        )  # the ping was sent before the end of the window
         assert acknowledgement.release(0) == 0
 
-    def test_without_a_window_it_is_released_at_once(self) -> None:
+    def test_pong_without_replay_window_releases_at_once(self) -> None:
         acknowledgement = account(window=0)
         acknowledgement.answer(acknowledgement.ask(0.0, 3, 30), 1.0)
         assert acknowledgement.release(0) == 3
 
-    def test_without_an_answer_nothing_is(self) -> None:
+    def test_unanswered_ping_releases_nothing(self) -> None:
         acknowledgement = account(window=0)
         acknowledgement.ask(0.0, 3, 30)
         assert acknowledgement.release(0) == 0
 
-    def test_each_answer_has_its_own_window(self) -> None:
+    def test_each_pong_has_its_own_replay_window(self) -> None:
         acknowledgement = account()
         acknowledgement.answer(acknowledgement.ask(0.0, 3, 30), 1.0)
         acknowledgement.answer(acknowledgement.ask(1.1, 5, 50), 1.2)
@@ -104,7 +104,7 @@ class TestReleasing:
 
 
 class TestCrowdedLedger:
-    def test_the_oldest_is_released_early_until_half_is_free(self) -> None:
+    def test_full_ledger_releases_oldest_early_until_half_is_free(self) -> None:
         cuts = Counter("cuts", "Released early.")
         acknowledgement = Acknowledgement(WINDOW, 100, cuts)
         for number in range(1, 8):
@@ -118,18 +118,18 @@ class TestCrowdedLedger:
         assert not acknowledgement.is_crowded
         acknowledgement.answer(acknowledgement.ask(1.0, 8, 80), 1.1)
         assert acknowledgement.release(80) == 5
-        assert cuts.value == 3  # these have had their window
+        assert cuts.value == 3  # released after their full window
 
-    def test_what_no_ping_has_followed_waits_for_one_answer_more(self) -> None:
+    def test_message_sent_after_the_ping_waits_for_the_next_pong(self) -> None:
         acknowledgement = account(capacity=60)
-        acknowledgement.answer(acknowledgement.ask(0.0, 1, 60), 0.0)  # in no time
+        acknowledgement.answer(acknowledgement.ask(0.0, 1, 60), 0.0)  # with no round-trip time
         assert acknowledgement.release(60) == 0
         assert acknowledgement.is_crowded
         acknowledgement.answer(acknowledgement.ask(0.0, 1, 60), 0.0)
         assert acknowledgement.release(60) == 1
         assert not acknowledgement.is_crowded
 
-    def test_it_goes_on_until_half_is_free(self) -> None:
+    def test_release_continues_with_later_pongs_until_half_is_free(self) -> None:
         acknowledgement = account(capacity=60)
         acknowledgement.answer(acknowledgement.ask(0.0, 1, 10), 0.1)
         acknowledgement.answer(acknowledgement.ask(0.1, 5, 50), 0.2)
@@ -138,7 +138,7 @@ class TestCrowdedLedger:
         acknowledgement.answer(acknowledgement.ask(0.2, 5, 50), 0.3)
         assert acknowledgement.release(50) == 4
 
-    def test_what_was_released_before_does_not_count(self) -> None:
+    def test_released_messages_do_not_count_as_crowding(self) -> None:
         acknowledgement = account(capacity=100)
         acknowledgement.answer(acknowledgement.ask(0.0, 7, 70), 0.1)
         acknowledgement.answer(acknowledgement.ask(1.0, 7, 70), 1.1)
@@ -148,14 +148,14 @@ class TestCrowdedLedger:
         assert acknowledgement.release(90) == 0
         assert not acknowledgement.is_crowded
 
-    def test_without_pongs_no_answer_is_waited_for(self) -> None:
+    def test_acknowledgement_without_pongs_releases_a_full_ledger_at_once(self) -> None:
         acknowledgement = account(capacity=60)
         acknowledgement.acknowledge(0.2, 6, 60)
         assert acknowledgement.release(60) == 6
 
 
 class TestSettled:
-    def test_it_is_when_everything_is_released_and_no_answer_is_missing(self) -> None:
+    def test_settled_only_when_all_is_released_and_no_pong_is_due(self) -> None:
         acknowledgement = account()
         assert acknowledgement.settled(0)
         assert not acknowledgement.settled(1)
@@ -172,14 +172,14 @@ class TestSettled:
 
 @dataclass
 class Model:
-    """What was sent, and what is known of it."""
+    """Records what was sent, and what the pongs have proved."""
 
     sent: int = 0
     sent_weight: int = 0
     released: int = 0
-    proved: int = 0  # acknowledged before a ping went out that was answered
+    proved: int = 0  # acknowledged before an answered ping was sent
 
-    weights: list[int] = field(default_factory=lambda: [0])  # of all up to each message
+    weights: list[int] = field(default_factory=lambda: [0])  # cumulative bytes up to each message
 
     def send(self, weight: int) -> None:
         self.sent += 1
@@ -204,7 +204,7 @@ STEPS = st.lists(
 
 @settings(max_examples=500, derandomize=True, deadline=None)
 @given(STEPS)
-def test_whatever_happens_nothing_is_released_too_early_or_never(
+def test_random_sequences_release_nothing_too_early_and_everything_at_last(
     steps: list[tuple[str, int]],
 ) -> None:
     capacity = 300

@@ -1,4 +1,4 @@
-"""What a connection does at once, although its pinger would do it later."""
+"""What a connection does immediately, without waiting for its pinger."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNHURRIED = {"ack-interval": "1h", "ping-time": "2h", "replay-window": "0"}
 
 
 class Frames:
-    """What the backend reads; the first ping is answered, so that it is known to pong."""
+    """Collects the frames a backend reads; answers the first ping, which proves that pongs work."""
 
     def __init__(self, *, pongs: bool = True) -> None:
         self.read: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
@@ -39,7 +39,7 @@ class Frames:
 async def dial_idle(
     backend: WebSocketBackend, frames: Frames
 ) -> tuple[WebSocketConnection, RecordingSink]:
-    """Connects to a backend that is known to pong, so that there is nothing to ask."""
+    """Connects to a backend that has answered a ping, so that no ping is due."""
     first, _ = await dial(backend)
     first.start()
     assert (await frames.next())[0] == PING
@@ -52,14 +52,14 @@ async def dial_idle(
 
 
 async def dial(backend: WebSocketBackend) -> tuple[WebSocketConnection, RecordingSink]:
-    """Connects without starting."""
+    """Connects without starting the connection."""
     sink = RecordingSink()
     connection = await backend.connect(DialRequest("s1", "/chat"), sink)
     assert isinstance(connection, WebSocketConnection)
     return connection, sink
 
 
-async def test_a_sign_of_life_is_asked_for_at_once_when_it_is_due() -> None:
+async def test_due_ping_is_sent_at_once() -> None:
     frames = Frames()
     async with raw_server(frames) as server:
         backend = server.backend(UNHURRIED)
@@ -69,7 +69,7 @@ async def test_a_sign_of_life_is_asked_for_at_once_when_it_is_due() -> None:
         await backend.close()
 
 
-async def test_a_clients_ping_on_an_idle_connection_is_passed_on_at_once() -> None:
+async def test_client_ping_on_idle_connection_is_forwarded_at_once() -> None:
     frames, answered = Frames(), asyncio.Event()
     async with raw_server(frames) as server:
         backend = server.backend(UNHURRIED)
@@ -80,7 +80,7 @@ async def test_a_clients_ping_on_an_idle_connection_is_passed_on_at_once() -> No
         await backend.close()
 
 
-async def test_a_connection_that_is_lost_before_it_is_started_ends_soon_and_abnormally() -> None:
+async def test_connection_lost_before_start_ends_abnormally_and_soon() -> None:
     async with raw_server(Frames()) as server:
         backend = server.backend(UNHURRIED)
         connection, sink = await dial(backend)
@@ -96,7 +96,7 @@ async def test_a_connection_that_is_lost_before_it_is_started_ends_soon_and_abno
         await asyncio.wait_for(backend.close(), TIMEOUT)
 
 
-async def test_written_messages_are_acknowledged_before_the_next_tick_when_there_are_many() -> None:
+async def test_many_written_messages_are_acknowledged_before_the_next_tick() -> None:
     limits = Limits(ledger_bytes=4096, close_timeout=0.02)
     options = {**UNHURRIED, "without-pongs": "acknowledge-on-write"}
     async with raw_server(Frames(pongs=False)) as server:

@@ -1,4 +1,4 @@
-"""One session's websocket: delivery by pongs, signs of life, and which ends are abnormal."""
+"""A session's websocket to a backend: delivery by pongs, liveness, and abnormal ends."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ PATIENT = Limits(close_timeout=1000)
 
 
 class Application:
-    """What the raw peers of a test do after their handshake.
+    """What the raw peers of a test do after the handshake.
 
     Args:
-        pongs: whether pings are answered.
-        answers_close: whether our close frame is, and `close_answer`: with what else than itself.
-        closes_with: sent once the handshake is over; its bytes are a close frame's payload.
-        talks: whether a message is sent again and again.
-        delay: seconds for each frame; None: nothing is ever read.
+        pongs: whether the peer answers pings.
+        answers_close: whether it answers our close frame; `close_answer` replaces the echo.
+        closes_with: payload of a close frame that it sends after the handshake.
+        talks: whether it keeps sending a message.
+        delay: seconds it takes for each frame; None: it reads nothing.
 
     Attributes:
-        received: opcode and payload of each frame, without the very first ping: that is answered
-            in any case, so that the backend is known to answer pings.
+        received: opcode and payload of each frame except the very first ping, which the peer always
+            answers, so that the backend is known to answer pings.
     """
 
     def __init__(
@@ -99,12 +99,12 @@ class Application:
         return sum(each == opcode for each, _ in self.received)
 
     async def until(self, count: int, opcode: int) -> None:
-        while self.count(opcode) < count:  # noqa: ASYNC110 - nothing tells when
+        while self.count(opcode) < count:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.001)
 
 
 class TestDelivery:
-    async def test_a_pong_delivers_what_was_sent_before_its_ping(self) -> None:
+    async def test_pong_delivers_what_was_sent_before_its_ping(self) -> None:
         application = Application()
         async with raw_server(application) as server:
             backend = server.backend(EAGER)
@@ -116,7 +116,7 @@ class TestDelivery:
             assert application.received[2][0] == PING
             await backend.close()
 
-    async def test_without_a_pong_nothing_is_delivered(self) -> None:
+    async def test_without_pong_nothing_is_delivered(self) -> None:
         application = Application(pongs=False)
         async with raw_server(application) as server:
             backend = server.backend(EAGER)
@@ -125,25 +125,25 @@ class TestDelivery:
             await application.until(1, PING)
             server.peers[0].write_frame(PONG, b"another")
             server.peers[0].write_frame(PONG)
-            await asyncio.sleep(0.02)  # room for what must not happen
+            await asyncio.sleep(0.02)  # time in which nothing must happen
             assert sink.delivered_count == 0
             assert application.count(PING) == 1, "one outstanding ping is enough"
             server.peers[0].write_frame(PONG, application.received[-1][1])
             await sink.until_delivered(1)
             await backend.close()
 
-    async def test_the_replay_window_keeps_it_back(self) -> None:
+    async def test_replay_window_delays_delivery(self) -> None:
         application = Application()
         async with raw_server(application) as server:
             backend = server.backend({"ack-interval": "2ms", "replay-window": "1h"})
             connection, sink = await dial(backend)
             connection.send(as_message("A"))
             await application.until(1, PING)
-            await asyncio.sleep(0.02)  # room for what must not happen
+            await asyncio.sleep(0.02)  # time in which nothing must happen
             assert sink.delivered_count == 0
             await backend.close()
 
-    async def test_a_pong_after_the_window_delivers(self) -> None:
+    async def test_pong_after_replay_window_delivers(self) -> None:
         application = Application()
         async with raw_server(application) as server:
             backend = server.backend({"ack-interval": "2ms", "replay-window": "10ms"})
@@ -151,11 +151,11 @@ class TestDelivery:
             connection.send(as_message("A"))
             await sink.until_delivered(1)
             assert application.count(PING) == 2
-            await asyncio.sleep(0.03)  # room for what must not happen
+            await asyncio.sleep(0.03)  # time in which nothing must happen
             assert application.count(PING) == 2, "an idle connection is not asked"
             await backend.close()
 
-    async def test_a_backend_that_freezes_in_the_window_has_nothing_delivered(self) -> None:
+    async def test_freeze_within_replay_window_delivers_nothing(self) -> None:
         application = Application(pongs=False)
         async with raw_server(application) as server:
             backend = server.backend({"ack-interval": "2ms", "replay-window": "10ms"})
@@ -163,23 +163,23 @@ class TestDelivery:
             connection.send(as_message("A"))
             await application.until(1, PING)
             server.peers[0].write_frame(PONG, application.received[-1][1])
-            await application.until(2, PING)  # is it still there?
-            await asyncio.sleep(0.03)  # room for what must not happen
+            await application.until(2, PING)  # whether the backend is still there
+            await asyncio.sleep(0.03)  # time in which nothing must happen
             assert sink.delivered_count == 0
             await backend.close()
 
-    async def test_in_a_crowded_ledger_it_is_cut_short_by_a_pong_more_at_once(self) -> None:
+    async def test_crowded_ledger_ends_replay_window_early_with_one_more_pong(self) -> None:
         application = Application(pongs=False)
         limits = Limits(ledger_messages=8, close_timeout=0.02)
         async with raw_server(application) as server:
             backend = server.backend({"ack-interval": "1h", "replay-window": "1h"}, limits=limits)
             connection, sink = await dial(backend)
-            await asyncio.sleep(0.05)  # the very first pong comes
+            await asyncio.sleep(0.05)  # the very first pong arrives
             for number in range(8):
                 connection.send(as_message(str(number)))
             for ping in range(1, 4):
                 await application.until(ping, PING)
-                await asyncio.sleep(0.02)  # room for what must not happen
+                await asyncio.sleep(0.02)  # time in which nothing must happen
                 assert sink.delivered_count == (0, 0, 2)[ping - 1]
                 *_, asked = (each for opcode, each in application.received if opcode == PING)
                 server.peers[0].write_frame(PONG, asked)
@@ -187,7 +187,7 @@ class TestDelivery:
             await backend.close()
             assert server.counted("replay_window_cuts") == 8
 
-    async def test_in_one_with_room_it_is_not(self) -> None:
+    async def test_ledger_with_room_keeps_replay_window(self) -> None:
         application = Application()
         limits = Limits(ledger_messages=8, close_timeout=0.02)
         async with raw_server(application) as server:
@@ -196,12 +196,12 @@ class TestDelivery:
             for number in range(5):
                 connection.send(as_message(str(number)))
                 await application.until(number + 1, PING)
-            await asyncio.sleep(0.03)  # room for what must not happen
+            await asyncio.sleep(0.03)  # time in which nothing must happen
             assert sink.delivered_count == 0
             await backend.close()
             assert server.counted("replay_window_cuts") == 0
 
-    async def test_an_idle_connection_is_not_asked(self) -> None:
+    async def test_idle_connection_sends_no_ping(self) -> None:
         application = Application()
         async with raw_server(application) as server:
             backend = server.backend(EAGER)
@@ -209,16 +209,14 @@ class TestDelivery:
             connection.send(as_message("A"))
             await sink.until_delivered(1)
             pings = application.count(PING)
-            await asyncio.sleep(0.03)  # room for what must not happen
+            await asyncio.sleep(0.03)  # time in which nothing must happen
             assert application.count(PING) == pings
             connection.send(as_message("B"))
             await sink.until_delivered(2)
             await backend.close()
 
     @pytest.mark.parametrize("limits", [{"ledger_bytes": 4000}, {"ledger_messages": 40}])
-    async def test_a_quarter_of_the_ledger_is_asked_about_at_once(
-        self, limits: dict[str, int]
-    ) -> None:
+    async def test_quarter_full_ledger_sends_ping_at_once(self, limits: dict[str, int]) -> None:
         application = Application()
         async with raw_server(application) as server:
             backend = server.backend(
@@ -233,7 +231,7 @@ class TestDelivery:
 
 
 class TestLife:
-    async def test_a_frozen_backend_is_noticed_by_the_missing_pong(self) -> None:
+    async def test_missing_pong_ends_connection_to_frozen_backend(self) -> None:
         application = Application()
         async with raw_server(application) as server:
             server.plain = None
@@ -249,7 +247,7 @@ class TestLife:
             assert sink.delivered_count == 1
             await backend.close()
 
-    async def test_a_frozen_backend_is_noticed_on_an_idle_connection(self) -> None:
+    async def test_missing_pong_ends_idle_connection_to_frozen_backend(self) -> None:
         application = Application()
         async with raw_server(application) as server:
             server.plain = None
@@ -263,7 +261,7 @@ class TestLife:
             assert "no pong" in close.reason
             await backend.close()
 
-    async def test_a_busy_backend_is_not_given_up_and_what_it_was_sent_is_kept(self) -> None:
+    async def test_busy_backend_keeps_its_connection_and_its_messages(self) -> None:
         application = Application(pongs=False)
         async with raw_server(application) as server:
             backend = server.backend(EAGER, ping_timeout=0.3)
@@ -282,7 +280,7 @@ class TestLife:
             assert len(server.plain_peers) == asked, "one that is not late is not asked about"
             await backend.close()
 
-    async def test_it_is_after_the_busy_timeout(self) -> None:
+    async def test_busy_backend_is_closed_after_busy_timeout(self) -> None:
         async with raw_server(Application(pongs=False)) as server:
             backend = server.backend(EAGER, ping_timeout=0.2, busy_timeout=1)
             connection, sink = await dial(backend)
@@ -295,7 +293,7 @@ class TestLife:
             assert server.counted("busy_timeouts") == 1
             await backend.close()
 
-    async def test_a_busy_backend_is_not_given_up_while_we_close_either(self) -> None:
+    async def test_busy_backend_keeps_its_connection_while_closing(self) -> None:
         async with raw_server(Application(delay=None)) as server:
             backend = server.backend(EAGER, ping_timeout=0.2, limits=Limits(close_timeout=1.5))
             connection, sink = await dial(backend)
@@ -308,7 +306,7 @@ class TestLife:
             await backend.close()
 
     @pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO tells")
-    async def test_a_connection_that_is_cut_off_is_given_up_though_the_backend_lives(self) -> None:
+    async def test_cut_off_connection_ends_although_backend_lives(self) -> None:
         application = Application()
         async with raw_server(application) as server:
             backend = server.backend(EAGER, ping_timeout=1)
@@ -327,7 +325,7 @@ class TestLife:
             assert heard.end is None
             await backend.close()
 
-    async def test_an_idle_backend_that_answers_lives_on(self) -> None:
+    async def test_idle_backend_that_answers_pings_stays_connected(self) -> None:
         application = Application()
         async with raw_server(application) as server:
             backend = server.backend({**EAGER, "ping-time": "20ms"}, ping_timeout=1)
@@ -336,7 +334,7 @@ class TestLife:
             assert sink.end is None
             await backend.close()
 
-    async def test_a_backend_that_talks_is_not_dead(self) -> None:
+    async def test_backend_that_keeps_sending_stays_connected(self) -> None:
         application = Application(pongs=False, talks=True)
         async with raw_server(application) as server:
             backend = server.backend(EAGER, ping_timeout=1)
@@ -349,9 +347,9 @@ class TestLife:
             await backend.close()
 
     @pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO tells")
-    async def test_a_backend_that_reads_slowly_and_says_nothing_is_not_dead(self) -> None:
-        # The ping waits behind 6 MB, for several times as long as a pong may take. They leave
-        # in steps of the 64 KiB that a reader of asyncio holds, which must be short beside that.
+    async def test_slow_reader_that_sends_nothing_stays_connected(self) -> None:
+        # The ping waits behind 6 MB, several times longer than a pong may take. The reader takes
+        # them in steps of asyncio's 64 KiB, each of which must be short beside that time.
         async with raw_server(Application(delay=0.02), receive_buffer=32 * 1024) as server:
             backend = server.backend(EAGER, ping_timeout=0.8, limits=PATIENT)
             connection, sink = await dial(backend)
@@ -363,7 +361,7 @@ class TestLife:
             connection.close(1000)
             await backend.close()
 
-    async def test_a_backend_that_reads_nothing_is_dead_however_much_waits(self) -> None:
+    async def test_backend_that_reads_nothing_is_dead_even_with_a_full_write_buffer(self) -> None:
         async with raw_server(Application(delay=None)) as server:
             server.plain = None
             backend = server.backend(EAGER, ping_timeout=0.3)
@@ -373,7 +371,7 @@ class TestLife:
             assert "no pong" in (await sink.until_closed()).reason
             await backend.close()
 
-    async def test_what_only_its_kernel_takes_is_no_sign_of_life(self) -> None:
+    async def test_bytes_taken_only_by_backend_kernel_are_no_sign_of_life(self) -> None:
         async with raw_server(Application(delay=None)) as server:
             server.plain = None
             backend = server.backend(EAGER, ping_timeout=0.3)
@@ -384,13 +382,13 @@ class TestLife:
             assert "no pong" in sink.end.reason
             await backend.close()
 
-    async def test_a_backend_that_we_do_not_read_is_not_dead(self) -> None:
+    async def test_backend_whose_input_is_paused_is_not_dead(self) -> None:
         application = Application(talks=True)
         async with raw_server(application) as server:
             backend = server.backend(EAGER, ping_timeout=0.5)
             connection, sink = await dial(backend)
             await sink.until_messages(1)
-            await asyncio.sleep(0.05)  # the very first pong comes
+            await asyncio.sleep(0.05)  # the very first pong arrives
             connection.pause()
             connection.send(as_message("A"))
             await application.until(1, PING)
@@ -400,7 +398,7 @@ class TestLife:
             await sink.until_delivered(1)
             await backend.close()
 
-    async def test_a_backend_that_we_leave_is_read_to_its_end_whoever_is_slow(self) -> None:
+    async def test_closing_connection_is_read_to_its_end_although_paused(self) -> None:
         last = frame(TEXT, b"the last words") + frame(CLOSE, close_payload(1001))
 
         async def speak(peer: RawPeer) -> None:
@@ -448,7 +446,9 @@ class TestEnds:
             (4999, False),
         ],
     )
-    async def test_which_codes_are_abnormal(self, code: int, *, abnormal: bool) -> None:
+    async def test_default_close_codes_are_normal_or_abnormal(
+        self, code: int, *, abnormal: bool
+    ) -> None:
         async with raw_server(Application(closes_with=close_payload(code, b"why"))) as server:
             backend = server.backend()
             _, sink = await dial(backend)
@@ -456,7 +456,9 @@ class TestEnds:
             await backend.close()
 
     @pytest.mark.parametrize(("code", "abnormal"), [(1000, True), (4001, True), (1011, False)])
-    async def test_which_can_be_configured(self, code: int, *, abnormal: bool) -> None:
+    async def test_abnormal_close_codes_setting_replaces_the_defaults(
+        self, code: int, *, abnormal: bool
+    ) -> None:
         async with raw_server(Application(closes_with=close_payload(code))) as server:
             backend = server.backend({"abnormal-close-codes": [1000, 4001]})
             _, sink = await dial(backend)
@@ -464,7 +466,7 @@ class TestEnds:
             await backend.close()
 
     @pytest.mark.parametrize("listed", [True, False])
-    async def test_a_close_without_a_code_is_1005(self, *, listed: bool) -> None:
+    async def test_close_without_code_is_reported_as_1005(self, *, listed: bool) -> None:
         async with raw_server(Application(closes_with=b"")) as server:
             codes = [1005] if listed else [1011]
             backend = server.backend({"abnormal-close-codes": codes})
@@ -472,7 +474,7 @@ class TestEnds:
             assert await sink.until_closed() == Close(1005, "", listed)
             await backend.close()
 
-    async def test_a_loss_is_always_abnormal(self) -> None:
+    async def test_loss_without_close_is_abnormal_even_if_no_code_is(self) -> None:
         async def act(peer: RawPeer) -> None:
             peer.switch_protocols()
             await peer.writer.drain()
@@ -488,13 +490,13 @@ class TestEnds:
         "data",
         [
             b"\x81\x01\xff",  # text that is not UTF-8
-            b"\x80\x00",  # a fragment of nothing
+            b"\x80\x00",  # a continuation without a first fragment
             b"\xc1\x01A",  # a reserved bit
-            b"\x81\x81\0\0\0\0A",  # masked
+            b"\x81\x81\0\0\0\0A",  # a masked frame
             b"\x88\x01\x03",  # half a close code
         ],
     )
-    async def test_so_is_a_breach_of_the_protocol(self, data: bytes) -> None:
+    async def test_protocol_violation_is_abnormal_1011(self, data: bytes) -> None:
         async with raw_server(Application(sends=[data])) as server:
             backend = server.backend({"abnormal-close-codes": []})
             _, sink = await dial(backend)
@@ -519,7 +521,7 @@ class TestEnds:
             ),
         ],
     )
-    async def test_a_message_beyond_a_limit_is_not_for_another_would_send_it_too(
+    async def test_message_beyond_limit_is_a_normal_end_since_failover_would_repeat_it(
         self, data: bytes, limit: str
     ) -> None:
         application = Application(sends=[frame(TEXT, b"good"), data])
@@ -535,7 +537,7 @@ class TestEnds:
             assert code == (1008 if "fragments" in limit else 1009)
             await backend.close()
 
-    async def test_a_message_of_just_the_limit_is_taken(self) -> None:
+    async def test_message_at_exactly_the_limit_is_accepted(self) -> None:
         whole, parts = frame(BINARY, b"x" * 100), frame(BINARY, b"x" * 70, fin=False)
         application = Application(sends=[whole, parts, frame(0, b"x" * 30)])
         async with raw_server(application) as server:
@@ -545,7 +547,7 @@ class TestEnds:
             await backend.close()
 
     @pytest.mark.parametrize("pongs", [True, False])
-    async def test_a_message_beyond_a_limit_while_we_close_does_not_acknowledge(
+    async def test_message_beyond_limit_while_closing_acknowledges_nothing(
         self, *, pongs: bool
     ) -> None:
         closing = asyncio.Event()
@@ -570,7 +572,7 @@ class TestEnds:
             await backend.close()
 
     @pytest.mark.parametrize("code", [1000, 1001, 4000])
-    async def test_the_answer_to_our_own_close_is_not(self, code: int) -> None:
+    async def test_echo_of_our_close_is_normal(self, code: int) -> None:
         application = Application()
         async with raw_server(application) as server:
             backend = server.backend(limits=PATIENT)
@@ -582,7 +584,7 @@ class TestEnds:
             assert frames == [(TEXT, b"A"), (CLOSE, close_payload(code, b"bye"))]
             await backend.close()
 
-    async def test_another_abnormal_code_while_we_close_is(self) -> None:
+    async def test_other_abnormal_code_while_closing_is_abnormal(self) -> None:
         async def act(peer: RawPeer) -> None:
             peer.switch_protocols()
             while (await peer.read_frame())[0] != CLOSE:
@@ -598,7 +600,7 @@ class TestEnds:
             await backend.close()
 
     @pytest.mark.parametrize("code", [1000, 1001, 4000])
-    async def test_a_close_that_crosses_ours_acknowledges_nothing(self, code: int) -> None:
+    async def test_close_crossing_ours_acknowledges_nothing(self, code: int) -> None:
         application = Application(pongs=False, answers_close=False)
         async with raw_server(application) as server:
             backend = server.backend({"ack-interval": "1h"}, limits=PATIENT)
@@ -611,20 +613,20 @@ class TestEnds:
             assert sink.delivered_count == 0
             await backend.close()
 
-    async def test_a_close_that_crosses_ours_is_normal_where_all_was_acknowledged(self) -> None:
+    async def test_close_crossing_ours_is_normal_after_full_acknowledgement(self) -> None:
         application = Application(answers_close=False)
         async with raw_server(application) as server:
             backend = server.backend({"ack-interval": "2ms", "replay-window": "1h"}, limits=PATIENT)
             connection, sink = await dial(backend)
             connection.send(as_message("A"))
             await application.until(1, PING)
-            await asyncio.sleep(0.05)  # the pong comes
+            await asyncio.sleep(0.05)  # the pong arrives
             server.peers[0].write_frame(CLOSE, close_payload(1001))
             connection.close(1001, "moved")
             assert await sink.until_closed() == Close(1001)
             await backend.close()
 
-    async def test_no_answer_to_our_close_is_a_loss(self) -> None:
+    async def test_unanswered_close_is_a_loss(self) -> None:
         async with raw_server(Application(answers_close=False, pongs=False)) as server:
             backend = server.backend()
             connection, sink = await dial(backend)
@@ -636,7 +638,7 @@ class TestEnds:
             await backend.close()
 
     @pytest.mark.parametrize("answer", [b"", struct.pack("!H", 1001), None])
-    async def test_a_pong_acknowledges_whatever_the_answer_to_our_close(
+    async def test_pong_before_close_acknowledges_whatever_answers_the_close(
         self, answer: bytes | None
     ) -> None:
         application = Application(answers_close=answer is not None, close_answer=answer)
@@ -651,7 +653,7 @@ class TestEnds:
             await backend.close()
 
     @pytest.mark.parametrize("acknowledged_before", [False, True])
-    async def test_a_pong_while_we_close_ends_the_replay_window(
+    async def test_pong_while_closing_ends_replay_window(
         self, *, acknowledged_before: bool
     ) -> None:
         closing, leave = asyncio.Event(), asyncio.Event()
@@ -671,7 +673,7 @@ class TestEnds:
             connection, sink = await dial(backend)
             connection.send(as_message("A"))
             if acknowledged_before:
-                await asyncio.sleep(0.05)  # the pong comes
+                await asyncio.sleep(0.05)  # the pong arrives
             assert sink.delivered_count == 0
             connection.close(1001, "moved")
             await sink.until_delivered(1)
@@ -680,7 +682,7 @@ class TestEnds:
             leave.set()
             await backend.close()
 
-    async def test_a_backend_that_freezes_in_the_window_has_nothing_delivered_by_our_close(
+    async def test_freeze_within_replay_window_delivers_nothing_at_close(
         self,
     ) -> None:
         application = Application(pongs=False, answers_close=False)
@@ -691,14 +693,14 @@ class TestEnds:
             connection.send(as_message("A"))
             await application.until(1, PING)
             server.peers[0].write_frame(PONG, application.received[-1][1])
-            await asyncio.sleep(0.05)  # the pong comes, and no other
+            await asyncio.sleep(0.05)  # the pong arrives, and no other
             connection.close(1001, "moved")
             await application.until(1, CLOSE)
             close = await sink.until_closed()
             assert (close.abnormal, sink.delivered_count) == (True, 0)
             await backend.close()
 
-    async def test_the_end_of_the_backend_closes_what_is_open(self) -> None:
+    async def test_backend_close_closes_open_connections(self) -> None:
         application = Application()
         async with raw_server(application) as server:
             backend = server.backend(limits=PATIENT)

@@ -1,4 +1,4 @@
-"""The contract that every kind of backend must keep, against a server of another library."""
+"""The contract suite for backends, against a websocket server of another library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wsgw_core.testing.backend_harness import Inbox
 
 
 class WebSocketHarness(BackendHarness):
-    """A websocket server; its application does what the suite wants."""
+    """A websocket server whose application does what the suite asks for."""
 
     _server: Server
 

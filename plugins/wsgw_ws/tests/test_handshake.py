@@ -1,4 +1,4 @@
-"""The opening handshake as a client, against servers that answer rightly and wrongly."""
+"""The opening handshake as a client, against servers with valid and invalid answers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def unavailable(
     options: Mapping[str, object] | None = None,
     *kinds: type[BackendUnavailable],
 ) -> str:
-    """Returns why a dial of such a server fails, by an exception of one of these very kinds."""
+    """Returns why a dial of such a server fails, with an exception of one of these exact kinds."""
     async with raw_server(act) as server:
         backend = server.backend(options)
         with pytest.raises(BackendUnavailable) as failed:
@@ -76,7 +76,7 @@ async def declined(act: Act, options: Mapping[str, object] | None = None) -> Bac
 
 
 class TestRequest:
-    async def test_it_asks_for_what_the_session_wants(self) -> None:
+    async def test_request_carries_what_the_session_asks_for(self) -> None:
         async with raw_server(switching("Sec-WebSocket-Protocol: soap")) as server:
             backend = server.backend()
             await dial(backend, REQUEST, start=False)
@@ -115,7 +115,7 @@ class TestRequest:
             ("", "/?only=query", "/?only=query"),
         ],
     )
-    async def test_the_clients_path_follows_the_urls(
+    async def test_client_path_is_appended_to_the_url_path(
         self, base: str, path: str, asked: str
     ) -> None:
         async with raw_server(switching()) as server:
@@ -124,7 +124,7 @@ class TestRequest:
             assert server.peers[0].request_line == f"GET {asked} HTTP/1.1"
             await backend.close()
 
-    async def test_without_offers_none_is_made(self) -> None:
+    async def test_request_without_offers_has_no_offer_headers(self) -> None:
         async with raw_server(switching()) as server:
             backend = server.backend()
             connection, _ = await dial(backend, start=False)
@@ -133,7 +133,7 @@ class TestRequest:
             assert connection.subprotocol is None
             await backend.close()
 
-    async def test_each_dial_has_a_key_of_its_own(self) -> None:
+    async def test_each_dial_sends_a_new_key(self) -> None:
         async with raw_server(switching()) as server:
             backend = server.backend()
             for _ in range(2):
@@ -145,13 +145,13 @@ class TestRequest:
 
 class TestAccepted:
     @pytest.mark.parametrize("connection", ["Upgrade", "upgrade", "keep-alive, Upgrade"])
-    async def test_the_answer_may_be_worded_in_many_ways(self, connection: str) -> None:
+    async def test_valid_answers_in_unusual_wording_are_accepted(self, connection: str) -> None:
         async with raw_server(switching(connection=connection)) as server:
             backend = server.backend()
             await dial(backend)
             await backend.close()
 
-    async def test_the_backends_choice_and_the_headers_to_pass_are_known(self) -> None:
+    async def test_chosen_subprotocol_and_passed_headers_are_reported(self) -> None:
         act = switching(
             "Sec-WebSocket-Protocol: soap", "Set-Cookie: a=1", "X-B: 1", "set-cookie: b=2"
         )
@@ -162,7 +162,7 @@ class TestAccepted:
             assert connection.headers == (("Set-Cookie", "a=1"), ("set-cookie", "b=2"))
             await backend.close()
 
-    async def test_messages_may_come_with_the_answer(self) -> None:
+    async def test_messages_in_the_same_read_as_the_answer_are_delivered(self) -> None:
         async def act(peer: RawPeer) -> None:
             peer.switch_protocols()
             peer.write_frame(1, b"A")
@@ -175,7 +175,7 @@ class TestAccepted:
             assert await sink.until_messages(2) == [as_message("A"), as_message("B")]
             await backend.close()
 
-    async def test_the_answer_may_come_byte_by_byte(self) -> None:
+    async def test_answer_byte_by_byte_is_accepted(self) -> None:
         async def act(peer: RawPeer) -> None:
             head = (
                 "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -192,7 +192,7 @@ class TestAccepted:
             await backend.close()
 
     @pytest.mark.parametrize("size", [1, 7, 1000])
-    async def test_interim_answers_may_come_first(self, size: int) -> None:
+    async def test_interim_answers_are_skipped(self, size: int) -> None:
         async def act(peer: RawPeer) -> None:
             interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 X\r\nLink: </a>\r\n\r\n"
             for start in range(0, len(interim), size):
@@ -208,14 +208,14 @@ class TestAccepted:
             assert await sink.until_messages(1) == [as_message("A")]
             await backend.close()
 
-    async def test_an_end_behind_the_answer_is_told_after_the_start(self) -> None:
+    async def test_end_right_after_the_answer_is_reported_after_start(self) -> None:
         async def act(peer: RawPeer) -> None:
             peer.switch_protocols()
 
         async with raw_server(act) as server:
             backend = server.backend()
             connection, sink = await dial(backend, start=False)
-            await asyncio.sleep(0.02)  # room for a call that must not come yet
+            await asyncio.sleep(0.02)  # time for a call that must not come yet
             sink.check()
             connection.start()
             close = await sink.until_closed()
@@ -245,11 +245,13 @@ class TestUnavailable:
             answering(b"\x16\x03\x01\xff\xfe\r\n\r\n"),
         ],
     )
-    async def test_a_wrong_answer(self, act: Act) -> None:
+    async def test_invalid_answer_is_unusable(self, act: Act) -> None:
         assert await unavailable(act, None, UnusableAnswer)
 
     @pytest.mark.parametrize("status", [200, 204, 500, 502, 503, 599])
-    async def test_other_statuses(self, status: int) -> None:
+    async def test_other_status_makes_backend_unavailable_or_answer_unusable(
+        self, status: int
+    ) -> None:
         reason = await unavailable(
             answering(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"),
             None,
@@ -257,7 +259,7 @@ class TestUnavailable:
         )
         assert str(status) in reason
 
-    async def test_an_endless_head(self) -> None:
+    async def test_endless_head_is_cut_at_max_answer_head(self) -> None:
         async def act(peer: RawPeer) -> None:
             peer.write("HTTP/1.1 101 X\r\n")
             while True:
@@ -267,7 +269,7 @@ class TestUnavailable:
         reason = await unavailable(act, {"max-answer-head": 4096}, UnusableAnswer)
         assert "4096" in reason
 
-    async def test_endless_interim_answers(self) -> None:
+    async def test_endless_interim_answers_are_cut_at_max_answer_head(self) -> None:
         async def act(peer: RawPeer) -> None:
             while True:
                 peer.write("HTTP/1.1 102 Processing\r\n\r\n" * 1000)
@@ -276,26 +278,26 @@ class TestUnavailable:
         reason = await unavailable(act, {"max-answer-head": 100_000}, UnusableAnswer)
         assert "100000" in reason
 
-    async def test_the_reason_is_short_whatever_was_answered(self) -> None:
+    async def test_reason_of_unusable_answer_has_at_most_200_characters(self) -> None:
         act = answering(b"HTTP/1.1 101 X\r\nX: " + b"\0" * 8000 + b"\r\n\r\n")
         reason = await unavailable(act, None, UnusableAnswer)
         assert len(reason) <= 200
 
     @pytest.mark.parametrize("data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 101 X\r\nUpgrade: "])
-    async def test_an_end_in_the_middle_of_the_head(self, data: str) -> None:
+    async def test_end_within_the_head_is_reported_as_lost(self, data: str) -> None:
         reason = await unavailable(answering(data, then_close=True))
         assert "lost" in reason
 
     @pytest.mark.parametrize(
         "data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 101 X\r\nUpgrade: websocket\r\n", "HTTP/1.1 40"]
     )
-    async def test_an_answer_that_takes_too_long(self, data: str) -> None:
-        # on a busy machine it may be over before the connection is made
+    async def test_slow_answer_exceeds_handshake_timeout(self, data: str) -> None:
+        # on a busy machine the time may be over before the connection is made
         kinds = BackendUnavailable, BackendUnreachable
         reason = await unavailable(answering(data), {"handshake-timeout": "20ms"}, *kinds)
         assert "too long" in reason
 
-    async def test_nobody_there(self) -> None:
+    async def test_closed_port_is_unreachable(self) -> None:
         async with raw_server(hang) as server:
             pass
         backend = server.backend()
@@ -308,7 +310,7 @@ class TestUnavailable:
 
 class TestDeclined:
     @pytest.mark.parametrize("status", [300, 302, 401, 403, 404, 429, 499])
-    async def test_a_body_of_known_length(self, status: int) -> None:
+    async def test_body_of_known_length_is_read(self, status: int) -> None:
         error = await declined(
             answering(
                 f"HTTP/1.1 {status} X\r\nContent-Length: 5\r\nX-A: 1\r\nX-A: 2\r\n\r\n"
@@ -318,11 +320,11 @@ class TestDeclined:
         assert (error.status, error.body) == (status, b"no wa")
         assert error.headers == (("Content-Length", "5"), ("X-A", "1"), ("X-A", "2"))
 
-    async def test_no_body(self) -> None:
+    async def test_empty_body_is_read(self) -> None:
         error = await declined(answering("HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n"))
         assert error.body == b""
 
-    async def test_a_body_in_chunks(self) -> None:
+    async def test_chunked_body_is_decoded(self) -> None:
         error = await declined(
             answering(
                 "HTTP/1.1 403 X\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -331,11 +333,11 @@ class TestDeclined:
         )
         assert error.body == b"no way"
 
-    async def test_a_body_until_the_end(self) -> None:
+    async def test_body_without_length_ends_with_the_connection(self) -> None:
         error = await declined(answering("HTTP/1.1 403 X\r\n\r\nno way", then_close=True))
         assert error.body == b"no way"
 
-    async def test_a_body_that_comes_bit_by_bit(self) -> None:
+    async def test_body_in_pieces_is_joined(self) -> None:
         async def act(peer: RawPeer) -> None:
             for part in ("HTTP/1.1 403 X\r\nContent-Le", "ngth: 6\r\n\r", "\nno", " way"):
                 peer.write(part)
@@ -348,7 +350,7 @@ class TestDeclined:
     @pytest.mark.parametrize(
         "framing", ["Content-Length: 100000", "Transfer-Encoding: chunked", "X-A: 1"]
     )
-    async def test_a_body_beyond_the_bound_is_left_out(self, framing: str) -> None:
+    async def test_body_beyond_the_bound_is_left_out(self, framing: str) -> None:
         async def act(peer: RawPeer) -> None:
             peer.write(f"HTTP/1.1 403 X\r\n{framing}\r\n\r\n")
             while True:
@@ -368,13 +370,13 @@ class TestDeclined:
             "HTTP/1.1 403 X\r\nContent-Length: many\r\n\r\nx",
         ],
     )
-    async def test_a_broken_body_leaves_the_status(self, data: str) -> None:
+    async def test_broken_body_keeps_the_status(self, data: str) -> None:
         error = await declined(answering(data, then_close=True))
         assert (error.status, error.body) == (403, b"")
 
 
 class TestTolerance:
-    """Heads as some servers write them."""
+    """Answers with heads that some servers write although they are not strictly valid."""
 
     @pytest.mark.parametrize(
         "head",
@@ -386,7 +388,7 @@ class TestTolerance:
         ],
         ids=["no phrase, no space", "no phrase", "a long line", "many lines"],
     )
-    async def test_it_is_accepted(self, head: str) -> None:
+    async def test_unusual_head_of_101_is_accepted(self, head: str) -> None:
         async def act(peer: RawPeer) -> None:
             peer.write(
                 f"{head}Upgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -419,11 +421,11 @@ class TestTolerance:
             ("HTTP/1.1 401 X\nContent-Length: 2\n\n\r\n\r\n", b""),
         ],
     )
-    async def test_it_declines(self, data: str, body: bytes) -> None:
+    async def test_unusual_head_of_401_declines(self, data: str, body: bytes) -> None:
         error = await declined(answering(data))
         assert (error.status, error.body) == (401, body)
 
-    async def test_the_good_lines_of_a_bad_head_are_kept(self) -> None:
+    async def test_bad_head_keeps_its_valid_lines(self) -> None:
         data = "HTTP/1.1 401 X\r\nA: 1\r\nbad\r\nWWW-Authenticate: Basic\r\n\r\n"
         error = await declined(answering(data))
         assert error.headers == (("A", "1"), ("WWW-Authenticate", "Basic"))
@@ -438,13 +440,15 @@ class TestTolerance:
             "HTTP/1.1 403 X\nContent-Length: 0\n\n",
         ],
     )
-    async def test_so_does_one_that_is_cut_off(self, data: str) -> None:
+    async def test_head_or_body_cut_off_by_the_end_declines(self, data: str) -> None:
         assert (await declined(answering(data, then_close=True))).status == 403
 
     @pytest.mark.parametrize(
         "data", ["HTTP/1.1 403 X\r\n", "HTTP/1.1 403 X\r\nContent-Length: 9\r\n\r\nno"]
     )
-    async def test_and_one_that_is_never_complete(self, data: str) -> None:
+    async def test_head_or_body_never_complete_declines_at_handshake_timeout(
+        self, data: str
+    ) -> None:
         async with raw_server(answering(data)) as server:
             backend = server.backend({"handshake-timeout": "500ms"})
 
@@ -458,7 +462,7 @@ class TestTolerance:
             assert failed.value.status == 403
             await backend.close()
 
-    async def test_and_one_that_is_too_long(self) -> None:
+    async def test_head_beyond_max_answer_head_declines(self) -> None:
         async def act(peer: RawPeer) -> None:
             peer.write("HTTP/1.1 302 X\r\nLocation: /a\r\n")
             while True:
@@ -469,7 +473,7 @@ class TestTolerance:
         assert error.status == 302
         assert ("Location", "/a") in error.headers
 
-    async def test_it_says_which_headers_the_client_gets(self) -> None:
+    async def test_declined_dial_says_which_headers_pass_to_the_client(self) -> None:
         act = answering("HTTP/1.1 302 X\r\nSet-Cookie: a=1\r\nContent-Length: 0\r\n\r\n")
         error = await declined(act, {"pass-headers": ["Set-Cookie"]})
         assert error.pass_headers == {"set-cookie"}
@@ -477,7 +481,7 @@ class TestTolerance:
 
 class TestOurHeaders:
     @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
-    async def test_there_is_one_authorization_that_of_the_url(self, name: str) -> None:
+    async def test_url_credentials_replace_the_authorization_header(self, name: str) -> None:
         async with raw_server(switching()) as server:
             backend = server.backend({"url": f"ws://user:pass@127.0.0.1:{server.port}"})
             request = DialRequest("s1", "/", ((name, "Basic b3RoZXI="), ("X-A", "1")))
@@ -486,7 +490,7 @@ class TestOurHeaders:
             assert server.peers[0].header("x-a") == "1"
             await backend.close()
 
-    async def test_without_one_the_clients_goes_on(self) -> None:
+    async def test_client_authorization_is_sent_without_url_credentials(self) -> None:
         async with raw_server(switching()) as server:
             backend = server.backend()
             request = DialRequest("s1", "/", (("Authorization", "Bearer a"),))
@@ -495,7 +499,7 @@ class TestOurHeaders:
             await backend.close()
 
     @pytest.mark.parametrize("name", ["Host", "Upgrade", "Connection", "Sec_WebSocket_Key"])
-    async def test_whatever_a_gate_sets_the_handshake_is_ours(self, name: str) -> None:
+    async def test_handshake_headers_of_a_gate_are_not_sent(self, name: str) -> None:
         async with raw_server(switching()) as server:
             backend = server.backend()
             await dial(backend, DialRequest("s1", "/", ((name, "other"),)), start=False)
@@ -510,7 +514,7 @@ class TestOurHeaders:
             ({}, "shop.example", "127.0.0.1"),
         ],
     )
-    async def test_host_is_the_clients_where_that_is_wanted(
+    async def test_pass_host_sends_the_client_host(
         self, options: dict[str, object], host: str, wanted: str
     ) -> None:
         async with raw_server(switching()) as server:
@@ -523,7 +527,7 @@ class TestOurHeaders:
 
 
 class TestCompression:
-    """Answers to the offer, as other stacks give them."""
+    """Answers to the compression offer, as other implementations send them."""
 
     @pytest.mark.parametrize(
         ("answer", "remote"),
@@ -538,7 +542,7 @@ class TestCompression:
             ("; client_max_window_bits=8", 15),
         ],
     )
-    async def test_what_the_fallback_allows_is_taken(self, answer: str, remote: int) -> None:
+    async def test_valid_compression_answers_are_accepted(self, answer: str, remote: int) -> None:
         async def act(peer: RawPeer) -> None:
             peer.switch_protocols(f"Sec-WebSocket-Extensions: permessage-deflate{answer}")
             deflate = zlib.compressobj(wbits=-max(9, remote))
@@ -567,7 +571,7 @@ class TestCompression:
             "x-webkit-deflate-frame",
         ],
     )
-    async def test_what_is_not_valid_is_not(self, answer: str) -> None:
+    async def test_invalid_compression_answers_are_unusable(self, answer: str) -> None:
         act = switching(f"Sec-WebSocket-Extensions: {answer}")
         assert await unavailable(act, {"compression": True}, UnusableAnswer)
 
@@ -576,7 +580,7 @@ class TestLeavesNothing:
     @pytest.mark.parametrize(
         "data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 403 X\r\nContent-Length: 9\r\n\r\nno"]
     )
-    async def test_a_cancelled_dial_ends_its_connection(self, data: str) -> None:
+    async def test_cancelled_dial_closes_its_connection(self, data: str) -> None:
         ended = asyncio.Event()
 
         async def act(peer: RawPeer) -> None:
@@ -589,7 +593,7 @@ class TestLeavesNothing:
         async with raw_server(act) as server:
             backend = server.backend()
             dialling = asyncio.create_task(backend.connect(REQUEST, RecordingSink()))
-            while not server.peers:  # noqa: ASYNC110 - nothing tells when
+            while not server.peers:  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0.001)
             dialling.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -597,7 +601,7 @@ class TestLeavesNothing:
             await ended.wait()
             await backend.close()
 
-    async def test_a_connection_that_is_closed_before_its_start_ends(self) -> None:
+    async def test_close_before_start_ends_the_connection(self) -> None:
         ended = asyncio.Event()
 
         async def act(peer: RawPeer) -> None:
@@ -619,7 +623,7 @@ class TestLeavesNothing:
 @pytest.mark.parametrize(
     "name", ["Connection", "Upgrade", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"]
 )
-async def test_a_list_without_end_in_the_answer_is_not_parsed(name: str) -> None:
+async def test_list_header_with_too_many_elements_is_unusable(name: str) -> None:
     lines = [f"{name}: {'a, ' * 2000}a"] * 8
     assert await unavailable(switching(*lines), None, UnusableAnswer) == (
         f"not a valid answer: {name} has too many elements"

@@ -1,4 +1,4 @@
-"""When a connection whose pong is late is given up, on a clock of its own."""
+"""When a connection with a late pong is closed, on a virtual clock."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ BUSY = 60.0
 
 
 def about(time: float) -> Any:
-    """Returns what is equal to a time and to a few milliseconds later."""
+    """Returns what equals this time or a few milliseconds more."""
     return pytest.approx(time, abs=0.01)
 
 
 class Backend:
-    """A backend that is frozen unless something is set, and whose checks share a `Liveness`.
+    """A backend, frozen by default, whose liveness checks share a `Liveness`.
 
     Attributes:
-        answers_until: when it stops to answer liveness checks.
+        answers_until: until when it answers liveness checks.
         answers_after: seconds that an answer takes.
-        refuses: what a check fails with at once, if it has no answer.
-        checks: when each began.
+        refuses: the exception that a check raises at once when there is no answer.
+        checks: when each check began.
     """
 
     def __init__(self) -> None:
@@ -59,17 +59,17 @@ class Backend:
 
 
 class Connection:
-    """One that was asked when it was made and does not answer.
+    """A connection that was sent a ping when it was made, and does not answer.
 
     Args:
-        backend: by default one of its own.
-        knows_silence: whether the system can tell when bytes have come.
+        backend: its backend; by default a new one.
+        knows_silence: whether the system reports when bytes have arrived.
 
     Attributes:
-        heard_at: when the last byte came.
-        moves_until: bytes are leaving us until then.
-        acknowledged_at: when its system acknowledged something last; None: all it was sent.
-        died_at, verdict: when it was given up, and why.
+        heard_at: when the last byte arrived.
+        moves_until: until when its peer takes bytes from us.
+        acknowledged_at: when the peer's system last acknowledged something; None: everything sent.
+        died_at, verdict: when it was closed, and why.
     """
 
     def __init__(self, backend: Backend | None = None, *, knows_silence: bool = True) -> None:
@@ -87,7 +87,7 @@ class Connection:
         self._answered = False
 
     async def doubt(self) -> None:
-        """Begins to watch it, which looks at it four times a second."""
+        """Starts to watch it; the watcher looks four times a second."""
         self._late_pong = LatePong(
             self.account,
             cast("Endpoint", self),
@@ -100,12 +100,12 @@ class Connection:
             self._late_pong.look(now())
 
     async def live(self) -> None:
-        """Doubts it when the time has come, until its end."""
+        """Starts to watch it at the due time, and returns at its end."""
         await asyncio.sleep(TIMEOUT / 4)
         await self.doubt()
 
     def answer(self) -> None:
-        """Has it answer."""
+        """Makes it answer."""
         assert self._late_pong is not None
         self._late_pong.cancel()
         self._answered = True
@@ -135,49 +135,49 @@ def now() -> float:
 
 class TestFrozen:
     @on_virtual_clock
-    async def test_it_is_given_up_when_the_time_is_over_and_not_at_a_later_look(self) -> None:
-        await asyncio.sleep(1.3)  # no multiple of anything
+    async def test_timeout_ends_it_exactly_and_not_at_the_next_look(self) -> None:
+        await asyncio.sleep(1.3)  # no multiple of an interval
         connection = Connection()
         await connection.live()
         assert connection.died_at == about(1.3 + TIMEOUT)
 
     @on_virtual_clock
-    async def test_the_time_begins_with_the_last_byte(self) -> None:
+    async def test_timeout_starts_at_the_last_byte(self) -> None:
         connection = Connection()
         connection.heard_at = 1.111
         await connection.live()
         assert connection.died_at == about(1.111 + TIMEOUT)
 
     @on_virtual_clock
-    async def test_bytes_from_before_the_ping_do_not_shorten_it(self) -> None:
+    async def test_bytes_before_the_ping_do_not_shorten_the_timeout(self) -> None:
         connection = Connection()
         connection.heard_at = -100
         await connection.live()
         assert connection.died_at == about(TIMEOUT)
 
     @on_virtual_clock
-    async def test_where_the_system_cannot_tell_only_the_ping_counts(self) -> None:
+    async def test_timeout_starts_at_the_ping_if_system_reports_no_silence(self) -> None:
         connection = Connection(knows_silence=False)
         connection.heard_at = 1.111
         await connection.live()
         assert connection.died_at == about(TIMEOUT)
 
     @on_virtual_clock
-    async def test_one_that_reads_lives(self) -> None:
+    async def test_peer_that_keeps_reading_stays_connected(self) -> None:
         connection = Connection()
         connection.moves_until = 60
         await connection.live()
         assert connection.died_at == pytest.approx(60 + TIMEOUT, abs=0.5)
 
     @on_virtual_clock
-    async def test_what_its_system_took_long_ago_does_not_count(self) -> None:
+    async def test_bytes_taken_before_half_the_timeout_are_no_sign_of_life(self) -> None:
         connection = Connection()
         connection.moves_until = TIMEOUT / 2 - 0.1
         await connection.live()
         assert connection.died_at == about(TIMEOUT)
 
     @on_virtual_clock
-    async def test_one_that_is_doubted_late_is_looked_at_once_more(self) -> None:
+    async def test_late_doubt_looks_once_more_before_closing(self) -> None:
         connection = Connection()
         await asyncio.sleep(TIMEOUT + 0.01)
         connection.moves_until = TIMEOUT + 0.5
@@ -186,19 +186,19 @@ class TestFrozen:
         assert connection.died_at > TIMEOUT + 0.5
 
     @on_virtual_clock
-    async def test_what_came_while_this_process_was_held_up_is_read_first(self) -> None:
+    async def test_bytes_that_arrived_while_process_was_stopped_are_read_first(self) -> None:
         connection = Connection()
         await asyncio.sleep(TIMEOUT / 4)
         doubting = asyncio.create_task(connection.doubt())
         await asyncio.sleep(1)
         loop = cast("VirtualClockLoop", asyncio.get_running_loop())
         loop.wait(60)
-        loop.call_later(0, connection.answer)  # behind all timers that are due: then the loop reads
+        loop.call_later(0, connection.answer)  # after all due timers: then the loop reads
         await doubting
         assert connection.died_at is None
 
     @on_virtual_clock
-    async def test_it_is_asked_once_for_all_its_connections(self) -> None:
+    async def test_one_check_serves_all_connections_of_a_backend(self) -> None:
         backend = Backend()
         connections = [Connection(backend) for _ in range(100)]
         await asyncio.gather(*(connection.live() for connection in connections))
@@ -207,13 +207,13 @@ class TestFrozen:
         assert len(backend.checks) <= 2
 
     @on_virtual_clock
-    async def test_one_that_freezes_while_a_handler_of_it_works_is_found_as_fast(self) -> None:
+    async def test_freeze_is_detected_as_fast_while_another_connection_is_busy(self) -> None:
         backend = Backend()
         backend.answers_until = 21.3
         busy, frozen = Connection(backend), asyncio.create_task(self._asked_at(backend, 21.4))
         await busy.live()
         assert (await frozen).died_at == about(21.4 + TIMEOUT)
-        assert busy.died_at == about(21.4 + TIMEOUT)  # the dial of the other was a sign of life
+        assert busy.died_at == about(21.4 + TIMEOUT)  # the other's dial was a sign of life
         assert busy.verdict is Verdict.DEAD
 
     @staticmethod
@@ -224,7 +224,7 @@ class TestFrozen:
         return connection
 
     @on_virtual_clock
-    async def test_one_that_refuses_connections_is_not_asked_without_end(self) -> None:
+    async def test_refusing_backend_is_checked_a_few_times_only(self) -> None:
         backend = Backend()
         backend.refuses = BackendUnavailable("refused")
         connection = Connection(backend)
@@ -233,7 +233,9 @@ class TestFrozen:
         assert len(backend.checks) <= 3
 
     @on_virtual_clock
-    async def test_it_is_asked_before_it_is_given_up_also_after_a_pause_of_ours(self) -> None:
+    async def test_backend_is_checked_before_closing_even_after_a_pause_of_the_process(
+        self,
+    ) -> None:
         backend = Backend()
         backend.answers_until = float("inf")
         connection = Connection(backend)
@@ -248,7 +250,7 @@ class TestFrozen:
 
 class TestBusy:
     @on_virtual_clock
-    async def test_it_is_given_the_busy_timeout(self) -> None:
+    async def test_answered_checks_extend_the_wait_to_busy_timeout(self) -> None:
         connection = Connection()
         connection.backend.answers_until = float("inf")
         await connection.live()
@@ -256,14 +258,14 @@ class TestBusy:
         assert connection.verdict is Verdict.BUSY_TOO_LONG
 
     @on_virtual_clock
-    async def test_it_is_asked_every_now_and_then_however_many_are_busy(self) -> None:
+    async def test_number_of_checks_does_not_grow_with_busy_connections(self) -> None:
         backend = Backend()
         backend.answers_until = float("inf")
         await asyncio.gather(*(Connection(backend).live() for _ in range(50)))
         assert BUSY / TIMEOUT <= len(backend.checks) <= 2 * BUSY / TIMEOUT
 
     @on_virtual_clock
-    async def test_the_time_begins_with_its_last_byte(self) -> None:
+    async def test_busy_timeout_starts_at_the_last_byte(self) -> None:
         connection = Connection()
         connection.backend.answers_until = float("inf")
         connection.heard_at = 4.2
@@ -271,7 +273,7 @@ class TestBusy:
         assert connection.died_at == about(4.2 + BUSY)
 
     @on_virtual_clock
-    async def test_an_answer_that_takes_its_time_is_one(self) -> None:
+    async def test_slow_answer_to_a_check_counts(self) -> None:
         connection = Connection()
         connection.backend.answers_until = float("inf")
         connection.backend.answers_after = TIMEOUT * 0.35
@@ -279,9 +281,9 @@ class TestBusy:
         assert connection.died_at == about(BUSY)
 
     @on_virtual_clock
-    async def test_what_another_connection_has_heard_is_life_too(self) -> None:
+    async def test_bytes_on_another_connection_are_a_sign_of_life(self) -> None:
         backend = Backend()
-        backend.refuses = BackendUnavailable("refused")  # as one that ends, and first serves
+        backend.refuses = BackendUnavailable("refused")  # like a backend that stops
         busy, other = Connection(backend), Connection(backend)
 
         async def talk() -> None:
@@ -296,7 +298,7 @@ class TestBusy:
         assert busy.verdict is Verdict.DEAD
 
     @on_virtual_clock
-    async def test_a_pong_elsewhere_makes_the_check_needless(self) -> None:
+    async def test_pong_on_another_connection_replaces_the_check(self) -> None:
         backend = Backend()
         busy = Connection(backend)
 
@@ -315,9 +317,7 @@ class TestBusy:
 
     @pytest.mark.parametrize("fault", [OutOfResources("no descriptor left"), LookupError("a bug")])
     @on_virtual_clock
-    async def test_a_check_that_fails_for_a_fault_of_ours_tells_nothing(
-        self, fault: Exception
-    ) -> None:
+    async def test_check_that_fails_by_a_local_fault_is_no_evidence(self, fault: Exception) -> None:
         backend = Backend()
         backend.refuses = cast("BackendUnavailable", fault)
         connection = Connection(backend)
@@ -326,7 +326,7 @@ class TestBusy:
         assert connection.verdict is Verdict.BUSY_TOO_LONG
 
     @on_virtual_clock
-    async def test_a_connection_that_is_cut_off_is_not_waited_for(self) -> None:
+    async def test_cut_off_connection_ends_without_busy_timeout(self) -> None:
         connection = Connection()
         connection.backend.answers_until = float("inf")
         connection.acknowledged_at = -0.01
@@ -335,7 +335,7 @@ class TestBusy:
         assert connection.verdict is Verdict.CUT_OFF
 
     @on_virtual_clock
-    async def test_no_check_is_left_of_a_closed_backend(self) -> None:
+    async def test_closed_backend_leaves_no_check_running(self) -> None:
         backend = Backend()
         doubting = asyncio.create_task(Connection(backend).live())
         await asyncio.sleep(TIMEOUT / 2 + 0.5)

@@ -1,4 +1,4 @@
-"""When connections are asked, on a clock of its own."""
+"""When the pinger sends pings on connections, on a virtual clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsgw_core.testing.virtual_clock import DeadlockError, on_virtual_clock, run
 
 
 class Asked:
-    """What a pinger knows of a connection."""
+    """Records what a pinger does with a connection."""
 
     def __init__(self, ticks: int = 1_000_000) -> None:
         self.ticked: list[float] = []
@@ -51,14 +51,14 @@ def near(times: list[float], expected: list[float]) -> bool:
 
 class TestBusy:
     @on_virtual_clock
-    async def test_one_is_ticked_at_each_interval_until_it_has_enough(self) -> None:
+    async def test_busy_connection_is_ticked_each_interval_until_it_is_done(self) -> None:
         pinger, asked = new_pinger(), Asked(ticks=3)
         pinger.watch(asked.connection)
         await asyncio.sleep(10)
         assert near(asked.ticked, [0.05, 0.1, 0.15])
 
     @on_virtual_clock
-    async def test_it_may_become_busy_again(self) -> None:
+    async def test_connection_can_become_busy_again(self) -> None:
         pinger, asked = new_pinger(), Asked(ticks=1)
         pinger.watch(asked.connection)
         await asyncio.sleep(10)
@@ -67,7 +67,7 @@ class TestBusy:
         assert near(asked.ticked, [0.05, 10.05])
 
     @on_virtual_clock
-    async def test_many_take_turns(self) -> None:
+    async def test_many_busy_connections_are_spread_over_the_interval(self) -> None:
         pinger = new_pinger()
         many = [Asked() for _ in range(250)]
         for asked in many:
@@ -80,7 +80,7 @@ class TestBusy:
         pinger.close()
 
     @on_virtual_clock
-    async def test_nobody_waits_longer_than_a_second(self) -> None:
+    async def test_each_of_5000_busy_connections_is_ticked_within_a_second(self) -> None:
         pinger = new_pinger()
         many = [Asked() for _ in range(5000)]
         for asked in many:
@@ -92,7 +92,9 @@ class TestBusy:
         pinger.close()
 
     @on_virtual_clock
-    async def test_a_fault_with_one_is_nobody_elses(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_fault_in_one_connection_does_not_affect_others(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         pinger, other = new_pinger(), Asked()
 
         class Faulty(Asked):
@@ -120,7 +122,7 @@ class TestBusy:
 
 class TestIdle:
     @on_virtual_clock
-    async def test_one_is_kept_alive_at_each_ping_time(self) -> None:
+    async def test_idle_connection_is_kept_alive_each_ping_time(self) -> None:
         pinger, asked = new_pinger(ping_time=20), Asked()
         pinger.add(asked.connection)
         await asyncio.sleep(200)
@@ -132,7 +134,7 @@ class TestIdle:
         pinger.close()
 
     @on_virtual_clock
-    async def test_those_that_came_together_are_not_asked_together(self) -> None:
+    async def test_connections_added_together_are_pinged_at_different_times(self) -> None:
         pinger = new_pinger(ping_time=80)
         many = [Asked() for _ in range(100)]
         for asked in many:
@@ -142,7 +144,7 @@ class TestIdle:
         pinger.close()
 
     @on_virtual_clock
-    async def test_one_that_is_removed_is_left_alone(self) -> None:
+    async def test_removed_connection_is_not_pinged(self) -> None:
         pinger, asked = new_pinger(), Asked()
         pinger.add(asked.connection)
         pinger.remove(asked.connection)
@@ -152,7 +154,7 @@ class TestIdle:
 
 
 @on_virtual_clock
-async def test_closing_stops_both_timers() -> None:
+async def test_close_stops_both_timers() -> None:
     pinger, asked = new_pinger(), Asked()
     pinger.add(asked.connection)
     pinger.watch(asked.connection)
@@ -161,7 +163,7 @@ async def test_closing_stops_both_timers() -> None:
     assert asked.ticked == asked.kept_alive == []
 
 
-def test_a_pinger_without_work_sets_no_timer() -> None:
+def test_pinger_without_connections_sets_no_timer() -> None:
     async def scenario() -> None:
         pinger, asked = new_pinger(), Asked(ticks=1)
         pinger.add(asked.connection)
@@ -169,5 +171,5 @@ def test_a_pinger_without_work_sets_no_timer() -> None:
         pinger.remove(asked.connection)
         await asyncio.get_running_loop().create_future()
 
-    with pytest.raises(DeadlockError):  # nothing is left that could happen
+    with pytest.raises(DeadlockError):  # no timer is left
         run_virtual(scenario())

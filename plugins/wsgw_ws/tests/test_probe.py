@@ -1,4 +1,4 @@
-"""Whether a backend lives, asked without a session and without an upgrade."""
+"""Liveness checks: a plain request without a session and without an upgrade."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def unused(_peer: RawPeer) -> None:
 
 @pytest.mark.parametrize("status", [101, 200, 301, 400, 404, 426, 500, 503])
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-async def test_any_http_answer_is_life(status: int, version: str) -> None:
+async def test_any_http_answer_is_a_sign_of_life(status: int, version: str) -> None:
     async with raw_server(unused) as server:
         server.plain = f"HTTP/{version} {status} X\r\n\r\n"
         backend = server.backend()
@@ -40,7 +40,7 @@ async def test_any_http_answer_is_life(status: int, version: str) -> None:
         (b"\0" * 100_000, "not one of HTTP"),
     ],
 )
-async def test_anything_else_is_not(answer: bytes, reason: str) -> None:
+async def test_other_bytes_or_an_end_are_no_sign_of_life(answer: bytes, reason: str) -> None:
     async with raw_server(unused) as server:
         server.plain = answer
         server.ends_plain = True
@@ -51,7 +51,7 @@ async def test_anything_else_is_not(answer: bytes, reason: str) -> None:
 
 
 @pytest.mark.parametrize("answer", [None, b"", b"HTTP/1.1 "])
-async def test_neither_is_what_is_not_finished_in_time(answer: bytes | None) -> None:
+async def test_answer_incomplete_at_timeout_is_no_sign_of_life(answer: bytes | None) -> None:
     async with raw_server(unused) as server:
         server.plain = answer
         backend = server.backend({"handshake-timeout": "50ms"})
@@ -60,7 +60,7 @@ async def test_neither_is_what_is_not_finished_in_time(answer: bytes | None) -> 
         await backend.close()
 
 
-async def test_an_answer_without_end_is_not_read() -> None:
+async def test_endless_answer_is_not_read() -> None:
     given_up = asyncio.Event()
 
     async def flood(peer: RawPeer) -> None:
@@ -82,7 +82,7 @@ async def test_an_answer_without_end_is_not_read() -> None:
         await backend.close()
 
 
-async def test_the_request_is_one_for_the_backends_path_with_its_credentials() -> None:
+async def test_request_has_the_backend_path_and_credentials() -> None:
     async with raw_server(unused) as server:
         settings = WebSocketSettings(url=f"ws://me:secret@127.0.0.1:{server.port}/chat/")
         backend = WebSocketBackend(settings, make_context())
@@ -97,7 +97,7 @@ async def test_the_request_is_one_for_the_backends_path_with_its_credentials() -
         await backend.close()
 
 
-async def test_a_probe_that_is_cancelled_leaves_nothing() -> None:
+async def test_cancelled_probe_leaves_no_connection() -> None:
     async with raw_server(unused) as server:
         server.plain = None
         backend = server.backend()

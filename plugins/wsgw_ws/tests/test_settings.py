@@ -1,4 +1,4 @@
-"""What can be configured for a websocket backend."""
+"""The configuration of a websocket backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def settings(**options: Any) -> WebSocketSettings:
     return WebSocketSettings.model_validate({"url": "ws://blue:9090", **options})
 
 
-def test_the_url_is_enough() -> None:
+def test_url_alone_gives_the_defaults() -> None:
     made = settings()
     assert made.url == "ws://blue:9090"
     assert made.pass_headers == ()
@@ -28,7 +28,7 @@ def test_the_url_is_enough() -> None:
     "url",
     ["ws://blue", "ws://blue:9090/base", "ws://[::1]:9090/", "ws://10.0.0.1:1/a/b/", "wss://blue"],
 )
-def test_such_urls_are_taken(url: str) -> None:
+def test_valid_urls_are_accepted(url: str) -> None:
     assert settings(url=url).url == url
 
 
@@ -46,7 +46,7 @@ def test_such_urls_are_taken(url: str) -> None:
         ("", "not a URL"),
     ],
 )
-def test_others_are_not(url: str, complaint: str) -> None:
+def test_invalid_urls_are_refused(url: str, complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         settings(url=url)
 
@@ -60,7 +60,7 @@ def test_others_are_not(url: str, complaint: str) -> None:
         ([], ()),
     ],
 )
-def test_pass_headers_may_be_a_list_or_text(given: Any, taken: tuple[str, ...]) -> None:
+def test_pass_headers_accepts_list_or_text(given: Any, taken: tuple[str, ...]) -> None:
     assert settings(**{"pass-headers": given}).pass_headers == taken
 
 
@@ -68,24 +68,24 @@ def test_pass_headers_may_be_a_list_or_text(given: Any, taken: tuple[str, ...]) 
     ("given", "taken"),
     [([1000, 4000], (1000, 4000)), ("1011, 1012", (1011, 1012)), ([], ()), (["1013"], (1013,))],
 )
-def test_abnormal_close_codes_may_be_a_list_or_text(given: Any, taken: tuple[int, ...]) -> None:
+def test_abnormal_close_codes_accepts_list_or_text(given: Any, taken: tuple[int, ...]) -> None:
     assert settings(**{"abnormal-close-codes": given}).abnormal_close_codes == taken
 
 
 @pytest.mark.parametrize("code", [0, 999, 1015, 2999, 5000, -1, "abnormal"])
-def test_what_is_no_close_code_is_refused(code: object) -> None:
+def test_invalid_close_codes_are_refused(code: object) -> None:
     with pytest.raises(ValidationError, match=r"abnormal-close-codes"):
         settings(**{"abnormal-close-codes": [code]})
 
 
 @pytest.mark.parametrize("key", ["handshake-timeout", "ping-time", "ack-interval"])
-def test_times_are_durations_above_zero(key: str) -> None:
+def test_durations_must_be_above_zero(key: str) -> None:
     assert settings(**{key: "1m30s"}).model_dump(by_alias=True)[key] == 90
     with pytest.raises(ValidationError, match=key):
         settings(**{key: 0})
 
 
-def test_the_replay_window_may_be_nothing() -> None:
+def test_replay_window_can_be_zero() -> None:
     assert settings(**{"replay-window": "0"}).replay_window == 0
 
 
@@ -98,7 +98,7 @@ def test_the_replay_window_may_be_nothing() -> None:
         ({"replay-window": "10ms", "ack-interval": "1m"}, Limits(), "26 messages or 13 KiB"),
     ],
 )
-def test_a_window_that_is_cut_short_for_ordinary_clients_is_doubtful(
+def test_replay_window_beyond_ledger_for_ordinary_clients_warns(
     given: dict[str, Any], limits: Limits, rates: str
 ) -> None:
     ((key, warning),) = settings(**given).warnings(limits)
@@ -114,7 +114,9 @@ def test_a_window_that_is_cut_short_for_ordinary_clients_is_doubtful(
         ({"replay-window": "0"}, Limits(ledger_messages=1)),
     ],
 )
-def test_others_are_not_doubtful(given: dict[str, Any], limits: Limits) -> None:
+def test_replay_window_that_fits_the_ledger_does_not_warn(
+    given: dict[str, Any], limits: Limits
+) -> None:
     assert list(settings(**given).warnings(limits)) == []
 
 
@@ -123,7 +125,7 @@ def test_unknown_keys_are_refused() -> None:
         settings(pingtime=1)
 
 
-def test_the_plugin_registers_its_kind_and_schemes() -> None:
+def test_plugin_registers_its_kind_and_schemes() -> None:
     registry: BackendRegistry = BackendRegistry("backend")
     plugin.wsgw_register_backends(registry)
     assert registry.kinds() == ("ws",)

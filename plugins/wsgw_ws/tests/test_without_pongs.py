@@ -1,4 +1,4 @@
-"""A backend that has never sent a pong is noticed, and treated as configured."""
+"""Detection of a backend that never sends a pong, and the configured reaction."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ ACKNOWLEDGE = {**REFUSE, "without-pongs": "acknowledge-on-write"}
 
 
 class Peers:
-    """What the raw peers do: read, and answer messages perhaps, but no pings at first.
+    """What the raw peers do: they read, can answer messages, and at first answer no pings.
 
     Args:
-        talks: whether a message is sent again and again.
-        echoes: whether each message is answered.
+        talks: whether a peer keeps sending a message.
+        echoes: whether it answers each message.
     """
 
     def __init__(self, *, talks: bool = False, echoes: bool = False) -> None:
@@ -54,7 +54,7 @@ class Peers:
                 talking.cancel()
 
     def write_late_pong(self, peer: RawPeer) -> None:
-        """Answers a connection's first ping."""
+        """Answers the first ping of a connection."""
         peer.write_frame(PONG, FIRST_PING)
 
     @staticmethod
@@ -65,7 +65,7 @@ class Peers:
 
 
 async def chat(connection: WatchedConnection, sink: RecordingSink) -> None:
-    """Sends until the end; each message after the answer to the last one."""
+    """Sends until the end; each message follows the answer to the one before."""
     answered = -1
     while sink.end is None:
         if len(sink.messages) > answered:
@@ -75,7 +75,7 @@ async def chat(connection: WatchedConnection, sink: RecordingSink) -> None:
 
 
 @pytest.mark.parametrize("answering", [True, False])
-async def test_one_that_answers_messages_or_talks_for_long_is_given_up_and_refused(
+async def test_active_backend_without_pongs_is_closed_and_refused(
     caplog: pytest.LogCaptureFixture, *, answering: bool
 ) -> None:
     busy_timeout = 600 if answering else 0.9
@@ -96,7 +96,7 @@ async def test_one_that_answers_messages_or_talks_for_long_is_given_up_and_refus
     ]
 
 
-async def test_one_that_is_silent_for_long_may_be_busy_once() -> None:
+async def test_silent_backend_without_pongs_counts_as_busy_only_once() -> None:
     async with raw_server(Peers()) as server:
         backend = server.backend(REFUSE, ping_timeout=0.2, busy_timeout=0.6)
         for _ in range(2):
@@ -109,7 +109,7 @@ async def test_one_that_is_silent_for_long_may_be_busy_once() -> None:
         await backend.close()
 
 
-async def test_one_that_is_frozen_is_not_taken_for_one_that_answers_none() -> None:
+async def test_frozen_backend_is_not_reported_as_answering_no_pings() -> None:
     async with raw_server(Peers()) as server:
         server.plain = None
         backend = server.backend(REFUSE, ping_timeout=0.2)
@@ -122,7 +122,7 @@ async def test_one_that_is_frozen_is_not_taken_for_one_that_answers_none() -> No
 
 
 @pytest.mark.parametrize("talks", [True, False])
-async def test_one_that_is_late_on_many_connections_is_not_either(*, talks: bool) -> None:
+async def test_late_pongs_on_many_connections_are_not_reported_as_missing(*, talks: bool) -> None:
     peers = Peers(talks=talks)
     async with raw_server(peers) as server:
         backend = server.backend({**REFUSE, "ping-time": "20ms"}, ping_timeout=0.2)
@@ -136,7 +136,7 @@ async def test_one_that_is_late_on_many_connections_is_not_either(*, talks: bool
         await backend.close()
 
 
-async def test_it_is_used_again_as_soon_as_one_answers_after_all() -> None:
+async def test_refused_backend_is_used_again_after_its_first_pong() -> None:
     peers = Peers(echoes=True)
     async with raw_server(peers) as server:
         backend = server.backend({**REFUSE, "ping-time": "20ms"}, ping_timeout=0.3)
@@ -155,14 +155,14 @@ async def test_it_is_used_again_as_soon_as_one_answers_after_all() -> None:
         await backend.close()
 
 
-async def test_what_is_written_can_count_as_acknowledged() -> None:
+async def test_acknowledge_setting_delivers_what_is_written() -> None:
     async with raw_server(Peers(talks=True)) as server:
         backend = server.backend(ACKNOWLEDGE, ping_timeout=0.1, busy_timeout=0.3)
         connection, sink = await dial(backend)
         for number in range(20):
             connection.send(as_message(str(number)))
         await sink.until_delivered(20)
-        second, heard = await dial(backend)  # it is known by now
+        second, heard = await dial(backend)  # the backend is known by now to answer no pings
         second.send(as_message("A"))
         await heard.until_delivered(1)
         assert sink.end is None
@@ -170,12 +170,12 @@ async def test_what_is_written_can_count_as_acknowledged() -> None:
         await backend.close()
 
 
-async def test_but_never_while_it_is_being_sent() -> None:
+async def test_acknowledge_setting_delivers_nothing_still_being_sent() -> None:
     async with raw_server(Peers(talks=True)) as server:
         backend = server.backend(ACKNOWLEDGE, ping_timeout=0.1, busy_timeout=0.3)
         connection, sink = await dial(backend)
         connection.send(as_message("A"))
-        await sink.until_delivered(1)  # it is known by now
+        await sink.until_delivered(1)  # the backend is known by now to answer no pings
         large = as_message(b"x" * (Limits().ledger_bytes // 4 + 1))
         for number in range(1, 4):
             connection.send(large)
@@ -185,7 +185,7 @@ async def test_but_never_while_it_is_being_sent() -> None:
         await backend.close()
 
 
-async def test_also_of_one_that_is_silent() -> None:
+async def test_acknowledge_setting_delivers_to_silent_backend_too() -> None:
     async with raw_server(Peers(talks=False)) as server:
         backend = server.backend(ACKNOWLEDGE, ping_timeout=0.1, busy_timeout=0.3)
         connection, sink = await dial(backend)
@@ -199,7 +199,7 @@ async def test_also_of_one_that_is_silent() -> None:
         await backend.close()
 
 
-async def test_one_that_learns_to_answer_is_like_any_other() -> None:
+async def test_backend_that_starts_to_send_pongs_must_answer_them() -> None:
     peers = Peers(talks=True)
     async with raw_server(peers) as server:
         backend = server.backend(
@@ -210,12 +210,12 @@ async def test_one_that_learns_to_answer_is_like_any_other() -> None:
         await sink.until_delivered(1)
         peers.pongs = True
         before = peers.pings
-        while peers.pings < before + 3:  # noqa: ASYNC110 - nothing tells when
+        while peers.pings < before + 3:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.05)
         peers.pongs = False
         connection.send(as_message("B"))
         await asyncio.sleep(1.5)
-        assert sink.delivered_count == 1  # a pong is waited for now; it talks, so it lives
+        assert sink.delivered_count == 1  # a pong is due now; it talks, so it lives
         assert sink.end is None
         await backend.close()
