@@ -1,0 +1,34 @@
+"""Messages are counted in the metrics of the backend that serves."""
+
+from __future__ import annotations
+
+from wsgw_core.metrics.traffic import Sizes
+from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
+
+from ..relay_bench import RelayBench
+
+LENGTHS = (0, 128, 129, 100_000)
+BOUNDS = (0, 128, 256, 131_072)
+
+
+def counted(sizes: Sizes) -> tuple[int, list[int]]:
+    return sizes.messages, sizes.up_to(BOUNDS)
+
+
+@on_virtual_clock
+async def test_each_message_is_counted_once_by_size_for_the_backend_that_serves() -> None:
+    bench = await RelayBench().open()
+    blue, green = (pooled.traffic for pooled in bench.pooled)
+
+    bench.say(*("x" * length for length in LENGTHS))
+    assert counted(blue.to_backend) == (4, [1, 2, 3, 4])
+    for length in LENGTHS:
+        bench.blue.connections[0].reply("x" * length)
+    await idle()
+    assert counted(blue.to_client) == (4, [1, 2, 3, 4])
+
+    bench.drop()
+    await bench.green.connection()
+    bench.say("A")
+    assert counted(blue.to_backend) == (4, [1, 2, 3, 4])
+    assert counted(green.to_backend) == (1, [0, 1, 1, 1])
