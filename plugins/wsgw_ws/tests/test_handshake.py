@@ -443,6 +443,15 @@ class TestTolerance:
     async def test_head_or_body_cut_off_by_the_end_declines(self, data: str) -> None:
         assert (await declined(answering(data, then_close=True))).status == 403
 
+    @pytest.mark.parametrize("status", [300, 499])
+    async def test_the_status_is_enough_to_decline(self, status: int) -> None:
+        act = answering(f"HTTP/1.1 {status} X\r\n", then_close=True)
+        assert (await declined(act)).status == status
+
+    @pytest.mark.parametrize("status", [299, 500])
+    async def test_another_status_that_is_cut_off_is_a_lost_connection(self, status: int) -> None:
+        assert "lost" in await unavailable(answering(f"HTTP/1.1 {status} X\r\n", then_close=True))
+
     @pytest.mark.parametrize(
         "data", ["HTTP/1.1 403 X\r\n", "HTTP/1.1 403 X\r\nContent-Length: 9\r\n\r\nno"]
     )

@@ -1,0 +1,46 @@
+"""How many answers show that a backend reads, and so that it answers no pings."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from wsgw_ws.pong_record import FirstPing, PongRecord
+
+from wsgw_core.api import Metrics
+from wsgw_core.testing.context import make_context
+
+PING_TIMEOUT = 5.0
+LATE = 100 * PING_TIMEOUT
+
+
+def is_evident(answers: int, waited: float, *, repeated: bool = False) -> bool:
+    """Returns what a record says of a connection with so many answers.
+
+    Args:
+        answers: messages of the backend, each after a message of the client.
+        waited: seconds since the ping.
+        repeated: whether each is followed by a second message without a question.
+    """
+    context = dataclasses.replace(
+        make_context(ping_timeout=PING_TIMEOUT, busy_timeout=2 * LATE), metrics=Metrics()
+    )
+    ping = FirstPing(0.0)
+    for sent in range(1, answers + 1):
+        ping.heard(sent)
+        if repeated:
+            ping.heard(sent)
+    return PongRecord("refuse", context).is_evident(ping, waited, talks=True)
+
+
+async def test_ten_answers_show_that_a_backend_answers_no_pings() -> None:
+    assert not is_evident(9, LATE)
+    assert is_evident(10, LATE)
+
+
+async def test_a_message_that_answers_nothing_shows_nothing() -> None:
+    assert not is_evident(9, LATE, repeated=True)
+
+
+async def test_answers_show_it_after_three_ping_timeouts() -> None:
+    assert not is_evident(10, 3 * PING_TIMEOUT)
+    assert is_evident(10, 3 * PING_TIMEOUT + 0.1)
