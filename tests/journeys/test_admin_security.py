@@ -194,6 +194,7 @@ class TestBrowsers:
             ({"Host": "localhost"}, True),
             ({"Host": "LOCALHOST:1"}, True),
             ({"Host": "[::1]:1"}, True),
+            ({"Host": "[::1]"}, True),
             ({"Host": "192.0.2.1:1"}, True),
             ({"Host": "gw.example"}, True),
             ({"Host": "evil.example", "Origin": "http://evil.example"}, False),
