@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
 from wsgw_valves import plugin
 from wsgw_valves.asked_calls import AskedCalls
 from wsgw_valves.jsonrpc.batches import Batches
@@ -14,6 +18,11 @@ from wsgw_valves.jsonrpc.batches import Batches
 from wsgw_core.api import Handshake
 from wsgw_core.testing.valve_bench import ValveBench
 
+from .breaks import TIMEOUT
+from .conftest import StartGateway
+
+MIB = 1024 * 1024
+OPTIONS: dict[str, Any] = {"compression": None, "ping_interval": None, "close_timeout": 1}
 SHARE = 200  # bytes of an entry besides its content
 IDENTIFIER = 70  # bytes of an MQTT packet identifier
 CONNECT = b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x05\x00\x03ann"
@@ -132,6 +141,45 @@ async def test_socketio_reports_attachments_of_an_incomplete_packet(direction: s
         assert bench.held_bytes == len(event) + 5000 + 2 * SHARE
         assert len(await send(b"y" * 7000)) == 3
         assert bench.held_bytes == bench.lasting_bytes == 0
+
+
+async def test_clients_with_incomplete_attachments_are_paused_in_turns_and_lose_nothing(
+    start_gateway: StartGateway,
+) -> None:
+    most, clients, attachments = 2 * MIB, 8, 20
+    event = f'45{attachments}-["file"]'
+    got: list[int] = []
+    came = asyncio.Event()  # all of them
+
+    async def serve_one(connection: ServerConnection) -> None:
+        async for message in connection:
+            got.append(len(message))
+            if len(got) == clients * (attachments + 1):
+                came.set()
+
+    async def send_all(client: ClientConnection) -> None:
+        await client.send(event)
+        for _ in range(attachments):
+            await client.send(bytes(64 * 1024))
+            await asyncio.sleep(0.02)  # so that the gateway looks several times meanwhile
+
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serve(serve_one, "127.0.0.1", 0, **OPTIONS))
+        port = server.sockets[0].getsockname()[1]
+        gateway = await start_gateway(
+            upstream={"backends": [{"url": f"ws://127.0.0.1:{port}"}]},
+            valves=[{"kind": "socketio"}],
+            limits={"memory": most},
+        )
+        url = f"{gateway.url}/socket.io/?EIO=4&transport=websocket"
+        connected = [
+            await stack.enter_async_context(connect(url, **OPTIONS)) for _ in range(clients)
+        ]
+        async with asyncio.timeout(TIMEOUT):
+            await asyncio.gather(*map(send_all, connected))
+            await came.wait()
+        assert gateway.count("memory_holds") > 0
+        assert sorted(got) == sorted([len(event), *[64 * 1024] * attachments] * clients)
 
 
 async def test_socketio_reports_namespaces_and_attachments_without_acknowledgement() -> None:
