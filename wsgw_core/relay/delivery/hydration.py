@@ -157,6 +157,11 @@ class HydrationRun:
                 return self._refused(f"closed with {close}")
         return self.refusal or close
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether steps are left."""
+        return bool(self._steps)
+
     # What the sink calls
 
     def writable(self, writable: bool) -> None:

@@ -177,7 +177,7 @@ class BackendSide:
             self._client.begin()
             return True
         self._client.begin()
-        if self._deaths is not None and self._deaths.is_suspicious:
+        if self._may_kill(sink):
             self._cautious = CautiousHydration(
                 sink.begin_hydration,
                 self._context.poison_lock,
@@ -188,6 +188,11 @@ class BackendSide:
         else:
             sink.begin_hydration()
         return True
+
+    def _may_kill(self, sink: SessionSink) -> bool:
+        """Returns whether backends have died of hydrations, and another one follows."""
+        has_steps = sink.hydration is None or sink.hydration.has_steps  # None: unknown yet
+        return self._deaths is not None and self._deaths.is_suspicious and has_steps
 
     def _hydrate(self, sink: SessionSink, session: Session) -> None:
         """Makes the hydration; the last backend's messages have passed the valves."""
@@ -219,7 +224,8 @@ class BackendSide:
         if begin is not None:
             duration = self._context.clock.time() - begin
             self._context.counters.hydration_durations.observe(duration)
-        sink.hydration = self._deaths = None
+            self._deaths = None
+        sink.hydration = None
         if self._cautious is not None:
             cautious, self._cautious = self._cautious, None
             cautious.done()

@@ -77,11 +77,11 @@ class Suspect:
     """A session of whose hydration two backends have died: the next one waits for its turn.
 
     Args:
-        last: what the valve offers from now on.
+        last: what the valve offers from now on; None: nothing.
         inner: a valve that sees the backend's messages before the hydrating one.
     """
 
-    def __init__(self, last: Hydration, inner: Callable[[Session], MessageValve]) -> None:
+    def __init__(self, last: Hydration | None, inner: Callable[[Session], MessageValve]) -> None:
         self.steps = [LOGIN]
         self._last = last
         self.bench = RelayBench(
@@ -98,7 +98,7 @@ class Suspect:
             connection = await self.bench.blue.connection(number)
             await connection.until_received(1)
             if number == 2:
-                self.steps = [self._last]
+                self.steps = [] if self._last is None else [self._last]
             connection.drop()
         await self.bench.blue.until_dialled(4)
         return self.bench.blue.connections[-1]
@@ -341,3 +341,17 @@ async def test_a_thousand_sessions_are_hydrated_together_after_a_kill() -> None:
     assert bench.counters.hydrations_failed.value == 0
     for session in sessions:
         session.close(1000)
+
+
+@on_virtual_clock
+async def test_a_suspect_that_offers_no_steps_any_more_waits_for_no_turn() -> None:
+    suspect = Suspect(None, PassingValve)
+    connection = await suspect.open()
+    suspect.bench.say("A")
+    await connection.until_started()
+    assert connection.texts == ["A"]
+    assert not suspect.bench.session.is_hydrating
+    connection.drop()
+    assert suspect.bench.counters.hydrations.value == 2
+    assert suspect.bench.counters.hydrations_failed.value == 2
+    suspect.bench.session.close(1000)
