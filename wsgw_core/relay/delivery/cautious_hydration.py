@@ -34,10 +34,6 @@ class HydrationDeaths:
             self._ever += 1
             self._alone += alone
 
-    def forget(self) -> None:
-        """Forgets the deaths: a backend was hydrated and lives."""
-        self._ever = self._alone = 0
-
     @property
     def is_suspicious(self) -> bool:
         """Whether the next hydration must run alone."""
