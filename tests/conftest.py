@@ -1,4 +1,4 @@
-"""For all tests: how many run at a time and in which order, how long they may take, and hangs."""
+"""Configures all tests: number of processes, order, maximum durations, and hangs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from hypothesis import HealthCheck, settings
 from . import first_collection, hangs, slow_first
 from .chaos.drill_property import DRILL
 
-# A shell has what it runs in the background ignore SIGINT, and so would all that tests start.
+# A shell makes its background jobs ignore SIGINT, and the processes that tests start inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Most tests wait: for sockets, processes and timeouts. But each worker has to collect them all.
 _WORKERS_PER_PROCESSOR = 4
 _MOST_WORKERS = 16
 
-# With so much going on, time says little about an example; one that hangs is found all the same.
-# A run tries what the run before tried, so that only a change can make it fail. For other examples,
-# and more of them: --hypothesis-profile=search.
+# With so many processes, an example's time says little; a hanging one is still found.
+# Each run tries the same examples, so that only a change can make it fail. For other and more
+# examples: --hypothesis-profile=search.
 settings.register_profile(
     "tests",
     settings(),
@@ -38,7 +38,7 @@ settings.load_profile("tests")
 
 @pytest.hookimpl(trylast=True)  # after faulthandler's
 def pytest_configure(config: pytest.Config) -> None:
-    """See where a test hangs; collect tests without looking for garbage, of which there is none."""
+    """Finds where a test hangs; turns garbage collection off while tests are collected."""
     hangs.configure(config)
     first_collection.configure(config)
     gc.disable()
@@ -46,12 +46,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
-    """Let one process of a run compile for all."""
+    """Makes one process of a run compile for all."""
     first_collection.wait_for_it(session.config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let a test that hangs fail; have the processes of a run end together."""
+    """Makes hanging tests fail, and deals tests so that the processes of a run end together."""
     hangs.bound(items)
     if workers := getattr(config, "workerinput", {}).get("workercount", 0):
         items[:] = slow_first.dealt(items, workers)
@@ -59,15 +59,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
-    """Let a test that keeps the processor busy fail."""
+    """Fails a test that keeps the processor busy."""
     with hangs.processor_bound():
         return (yield)
 
 
 def pytest_collection_finish() -> None:
-    """Keep the collector off what has been collected: it is far more than any test makes.
+    """Excludes what has been collected from garbage collection: it is far more than any test makes.
 
-    Garbage in there is kept too; to look for the little there is takes a second in each process.
+    The little garbage in it is kept too; a search for it would take a second in each process.
     """
     gc.freeze()
     gc.enable()
@@ -75,9 +75,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture
 def log_set_up_anew() -> Iterator[None]:
-    """Give the log back after a test that sets it up as the command does.
+    """Restores the log after a test that sets it up as the command does.
 
-    Its handler would write to what pytest has for the standard error of this one test.
+    The command's handler would keep writing to the standard error that pytest made for this test.
     """
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
@@ -89,14 +89,14 @@ def log_set_up_anew() -> Iterator[None]:
 
 @pytest.hookimpl(optionalhook=True)  # pytest -p no:xdist works
 def pytest_xdist_auto_num_workers() -> int:
-    """Return what `-n auto` means."""
+    """Returns what `-n auto` means."""
     usable = getattr(os, "sched_getaffinity", None)
     processors = len(usable(0)) if usable else os.cpu_count() or 1
     return min(_WORKERS_PER_PROCESSOR * processors, _MOST_WORKERS)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what drills have found; the process that prints loads no other conftest.py."""
+    """Prints the drills' results; the process that prints loads no other conftest.py."""
     reports = [each for several in terminalreporter.stats.values() for each in several]
     packed = [
         value

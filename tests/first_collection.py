@@ -1,7 +1,7 @@
-"""One process of a run compiles the tests; the others then read what it has written.
+"""One process of a run compiles the tests; the others then read the compiled files.
 
-In a fresh checkout, compiling takes longer than everything else that collecting tests takes, and
-processes that begin together would all compile everything.
+In a fresh checkout, compiling takes longer than the rest of collecting tests, and processes that
+begin together would all compile everything.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 _FIRST = "gw0"
-_BOUND = 120.0  # seconds; those that wait longer compile too
-_KEY = "first_collection"  # of what a process is told
+_BOUND = 120.0  # seconds; a process that waits longer compiles too
+_KEY = "first_collection"  # key of what a process is told
 
 
 class FirstCollection:
@@ -27,32 +27,32 @@ class FirstCollection:
 
     @pytest.hookimpl(optionalhook=True)  # pytest-xdist's, as those below
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a process which file says that the first one has collected."""
+        """Tells a process which file shows that the first one has collected."""
         node.workerinput[_KEY] = str(self._over)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:
-        """Let the others begin."""
+        """Lets the others begin."""
         self._over.touch()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self) -> None:
-        """Let the others begin: this may have been the first."""
+        """Lets the others begin: this may have been the first."""
         self._over.touch()
 
     def pytest_unconfigure(self) -> None:
-        """Remove the file."""
+        """Removes the file."""
         self._folder.cleanup()
 
 
 def configure(config: pytest.Config) -> None:
-    """Have the process that starts the others tell them."""
+    """Makes the process that starts the others tell them."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(FirstCollection())
 
 
 def wait_for_it(config: pytest.Config) -> None:
-    """Return when this process may collect."""
+    """Returns when this process may collect."""
     told: dict[str, Any] = getattr(config, "workerinput", {})
     if not told or told["workerid"] == _FIRST:
         return

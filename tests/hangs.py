@@ -1,11 +1,10 @@
 """A test that hangs fails and tells where it waits; the others run on.
 
-What waits in an event loop is cancelled, and its traceback shows the wait. What keeps the
-processor busy is interrupted; its bound is time of the processor, so that a machine with much else
-to do makes no test fail. What neither helps against has its process ended by faulthandler;
-pytest-xdist says only in which test. Where it was, faulthandler writes to standard error, far from
-there in a long log, or nowhere: so each process gets a file for it, which is printed with the
-failures.
+A test that waits in an event loop is cancelled, and its traceback shows the wait. A test that keeps
+the processor busy is interrupted; its bound is processor time, so that a busy machine makes no test
+fail. If neither stops the test, faulthandler ends the process, and pytest-xdist names only the
+test. faulthandler writes the stacks to standard error, which is far away in a long log or lost. So
+each process gets a file for them, which is printed with the failures.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def run(tried: Path, workers: int) -> str:
     ).stdout
 
 
-def test_the_first_process_has_collected_before_the_others_begin(tried: Path) -> None:
+def test_first_process_collects_before_the_others_begin(tried: Path) -> None:
     printed = run(tried, 3)
 
     assert "2 passed" in printed
@@ -70,7 +70,7 @@ def test_the_first_process_has_collected_before_the_others_begin(tried: Path) ->
     assert sorted({line.split()[0] for line in lines[4:]}) == ["gw1", "gw2"]
 
 
-def test_the_others_begin_also_when_the_first_process_ends(tried: Path) -> None:
+def test_others_begin_when_the_first_process_dies(tried: Path) -> None:
     (tried / "test_a.py").write_text(FAILING + MODULE)
 
     assert "2 passed" in run(tried, 2)

@@ -63,7 +63,7 @@ def tried(tmp_path: Path, pytestconfig: pytest.Config) -> Path:
 
 
 def run(folder: Path, test: str, *options: str, processor_bound: float = 60) -> str:
-    """Run a module of tests in a process of its own; return what is printed."""
+    """Runs a module of tests in its own process; returns the output."""
     conftest = CONFTEST.replace("= PROCESSOR_BOUND", f"= {processor_bound}")
     (folder / "conftest.py").write_text(conftest)
     (folder / "test_tried.py").write_text(test)
@@ -89,7 +89,7 @@ def run(folder: Path, test: str, *options: str, processor_bound: float = 60) -> 
     return done.stdout
 
 
-def test_a_test_that_hangs_in_one_of_several_processes_tells_where(tried: Path) -> None:
+def test_hang_in_one_of_several_processes_says_where(tried: Path) -> None:
     told = run(tried, BUSY, "-n", "1", "-o", "faulthandler_timeout=3")
 
     assert "crashed while running 'test_tried.py::test_that_never_ends'" in told
@@ -98,7 +98,7 @@ def test_a_test_that_hangs_in_one_of_several_processes_tells_where(tried: Path) 
     assert "1 failed, 1 passed" in told
 
 
-def test_a_test_that_waits_for_ever_in_an_event_loop_tells_for_what(tried: Path) -> None:
+def test_endless_wait_in_an_event_loop_says_for_what(tried: Path) -> None:
     told = run(tried, WAITING)
 
     assert "in a_message_from_godot" in told
@@ -107,7 +107,7 @@ def test_a_test_that_waits_for_ever_in_an_event_loop_tells_for_what(tried: Path)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer of the processor")
-def test_a_test_that_keeps_the_processor_busy_tells_where(tried: Path) -> None:
+def test_busy_loop_says_where(tried: Path) -> None:
     told = run(
         tried,
         BUSY.replace(

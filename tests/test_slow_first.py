@@ -18,7 +18,7 @@ class Item:
 
 
 def pieces(items: list[Item], workers: int) -> list[list[Item]]:
-    """Return what each process begins with, as pytest-xdist cuts it."""
+    """Returns the piece that each process begins with, as pytest-xdist cuts it."""
     left = cast("list[Item]", dealt(cast("list[pytest.Item]", items), workers))
     assert sorted(left, key=lambda item: item.number) == items
     cut = []
@@ -32,7 +32,7 @@ def pieces(items: list[Item], workers: int) -> list[list[Item]]:
     ("slow", "fast", "workers"),
     [(20, 83, 6), (6, 0, 4), (7, 5, 3), (0, 9, 2), (1, 30, 4), (3, 3, 1)],
 )
-def test_each_process_begins_with_its_share_of_the_slow_tests(
+def test_each_process_begins_with_its_share_of_slow_tests(
     slow: int, fast: int, workers: int
 ) -> None:
     items = [Item(number, slow=number < slow) for number in range(slow + fast)]
@@ -43,7 +43,7 @@ def test_each_process_begins_with_its_share_of_the_slow_tests(
         assert slow // workers <= sum(kinds) <= -(-slow // workers)
 
 
-def test_the_processes_do_not_begin_with_neighbours() -> None:
+def test_processes_do_not_begin_with_neighbours() -> None:
     items = [Item(number, slow=True) for number in range(64)]
 
     first = sorted(piece[0].number for piece in pieces(items, 8))

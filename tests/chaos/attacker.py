@@ -1,10 +1,10 @@
-"""A process that plays one side of an attack; its plain sockets are faster than its victim.
+"""A process that plays one side of an attack on plain sockets, faster than its victim.
 
 usage: python -m tests.chaos.attacker client ATTACK SECONDS PORT
        python -m tests.chaos.attacker backend ATTACK SECONDS
 
-A client connects to the gateway at PORT of this machine. A backend listens and says where. Each
-connection lasts SECONDS.
+A client connects to the gateway at PORT of this machine. A backend listens and prints its address.
+Each connection lasts SECONDS.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _BUFFER = 1024 * 1024
 _AT_ONCE = 256 * 1024
 _EXTENSION = b"Sec-WebSocket-Extensions: permessage-deflate; "
 _NO_GOODBYE = struct.pack("ii", 1, 0)  # for SO_LINGER: closing resets the connection
-_BURST = 0.5  # seconds from one to the next
+_BURST = 0.5  # seconds between two crowds
 
 
 def play(sock: socket.socket, peer: Peer, seconds: float, *, masked: bool) -> None:
-    """Send and read until the time is over."""
+    """Sends and reads until the time is over."""
     until = time.monotonic() + seconds
     sock.settimeout(0.1)
     if peer.reads:
@@ -72,7 +72,7 @@ def _read_head(sock: socket.socket) -> bytes:
 
 
 def give_up(port: int, request: bytes, count: int, seconds: float) -> None:
-    """Have crowds of clients connect, ask at the same moment and leave."""
+    """Makes crowds of clients connect, send their heads at the same moment, and leave."""
     until = time.monotonic() + seconds
     while (began := time.monotonic()) < until:
         crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(int(count * _BURST))]
@@ -85,7 +85,7 @@ def give_up(port: int, request: bytes, count: int, seconds: float) -> None:
 
 
 def attack(port: int, name: str, seconds: float) -> None:
-    """Open the clients' connections, and play them."""
+    """Opens the clients' connections and runs the attack on them."""
     chosen = ATTACKS[name]
     request = (
         f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -111,7 +111,7 @@ def attack(port: int, name: str, seconds: float) -> None:
 
 
 def serve(name: str, seconds: float) -> None:
-    """Be the backend, until killed."""
+    """Serves as the backend until the process is killed."""
     chosen = ATTACKS[name]
     peer = chosen.backend or Peer()
 

@@ -1,6 +1,6 @@
-"""What hostile clients and backends send, as fast as they can.
+"""What hostile clients and backends send as fast as they can.
 
-A new attack is one more entry of ATTACKS: `python -m tests.chaos.hostile` measures it.
+To add an attack, add an entry to ATTACKS; `python -m tests.chaos.hostile` measures it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MEBIBYTE = 1024 * 1024
 
 
 def frame(first: int, payload: bytes = b"", *, masked: bool) -> bytes:
-    """Return a frame; the mask changes nothing."""
+    """Returns a frame; its mask leaves the payload unchanged."""
     bit, size = masked << 7, len(payload)
     if size < 126:
         length = bytes([bit | size])
@@ -29,14 +29,14 @@ def frame(first: int, payload: bytes = b"", *, masked: bool) -> bytes:
 
 
 def bomb(*, masked: bool) -> bytes:
-    """Return a compressed message of one mebibyte."""
+    """Returns a compressed message of one mebibyte."""
     deflate = zlib.compressobj(9, wbits=-12)
     data = deflate.compress(bytes(_MEBIBYTE)) + deflate.flush(zlib.Z_SYNC_FLUSH)
     return frame(BINARY | _COMPRESSED, data[:-4], masked=masked)
 
 
 def fragments(*, masked: bool) -> bytes:
-    """Return an empty message of 102 frames."""
+    """Returns an empty message of 102 frames."""
     between = frame(_CONTINUATION, masked=masked) * 100
     return frame(_UNFINISHED, masked=masked) + between + frame(_LAST, masked=masked)
 
@@ -46,10 +46,10 @@ Unit = Callable[[bool], bytes]
 
 @dataclass(frozen=True)
 class Peer:
-    """One end of a session.
+    """What one end of a session does.
 
     Attributes:
-        unit: returns what it sends over and over, masked or not; None: nothing.
+        unit: returns the bytes that it sends repeatedly, masked or not; None: it sends nothing.
         reads: whether it reads.
     """
 
@@ -59,16 +59,16 @@ class Peer:
 
 @dataclass(frozen=True)
 class Attack:
-    """What both ends of some sessions do.
+    """What both ends of the attacking sessions do.
 
     Attributes:
-        title: for the table.
-        client: its clients.
-        backend: their backend; None: an echo of their own.
-        clients: how many.
-        compressed: the gateway compresses on both legs.
-        memory: its `limits.memory`; None: the default.
-        given_up: handshakes a second besides, whose heads come at once and whose clients leave.
+        title: the row's name in the table.
+        client: what the clients do.
+        backend: what their backend does; None: it echoes.
+        clients: the number of clients.
+        compressed: whether the gateway compresses on both legs.
+        memory: the gateway's `limits.memory`; None: the default.
+        given_up: additional handshakes a second, sent at once by clients that then leave.
     """
 
     title: str
@@ -81,7 +81,7 @@ class Attack:
 
 
 def repeated(first: int, payload: bytes = b"") -> Unit:
-    """Return what makes one frame."""
+    """Returns a function that makes one frame."""
     return lambda masked: frame(first, payload, masked=masked)
 
 

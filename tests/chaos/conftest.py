@@ -1,4 +1,4 @@
-"""Drills against one gateway each, whose results stand in a table at the end."""
+"""Fixtures for drills, each against one gateway; a table at the end shows the results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .drill_property import DRILL
 
 @pytest.fixture
 def report(record_property: Callable[[str, object], None]) -> Callable[[Drill, Result], None]:
-    """Return what puts a result into the table."""
+    """Returns a function that adds a result to the table."""
 
     def note(drill: Drill, result: Result) -> None:
         record_property(DRILL, drill_table.pack(drill, result))

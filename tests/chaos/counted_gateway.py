@@ -1,4 +1,4 @@
-"""A gateway that goes on writing how many tasks its loop has, and what it has given up.
+"""A gateway that keeps writing its number of tasks and of undelivered messages to a file.
 
 usage: python -m tests.chaos.counted_gateway COUNTS_FILE BACKEND_URL ...
 """
@@ -21,14 +21,14 @@ _INTERVAL = 0.2
 
 
 def note_counts(file: Path, gateway: Gateway) -> None:
-    """Write tasks and undelivered messages; whoever reads them never finds half of it."""
+    """Writes the numbers of tasks and undelivered messages; a reader never sees half of them."""
     fresh = file.with_suffix(".new")
     fresh.write_text(f"{len(asyncio.all_tasks())} {gateway.counters.undelivered.value}")
     fresh.replace(file)
 
 
 async def run(counts_file: Path, urls: list[str]) -> None:
-    """Run until killed."""
+    """Runs until killed."""
     config = GatewayConfig.model_validate(
         {
             "server": {"frontend": {"address": "127.0.0.1:0"}, "logging-level": "ERROR"},

@@ -1,3 +1,3 @@
-"""Under which name a test gives what a drill has found to the process that prints it."""
+"""The name of the property with which a test passes drill results to the printing process."""
 
 DRILL = "drill"

@@ -1,4 +1,4 @@
-"""What drills have found, on its way from the processes of their tests to a table at the end."""
+"""Drill results: how the test processes pass them on, and the table of them at the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEPT = Path(__file__).parents[2] / "build" / "chaos.json"
 
 
 def pack(drill: Drill, result: Result) -> bytes:
-    """Return what the property holds: the JSON report and the rows."""
+    """Returns the property's value: the JSON report and the rows."""
     # a way holds functions, which cannot be sent
     names = [field.name for field in dataclasses.fields(Row) if field.name != "way"]
     rows = [
@@ -35,7 +35,7 @@ def _unpack(packed: bytes) -> tuple[dict[str, Any], list[Row]]:
 
 
 def write_table(terminalreporter: pytest.TerminalReporter, properties: Iterable[bytes]) -> None:
-    """Print the table, and keep it in build/."""
+    """Prints the table and writes it to build/."""
     found = [_unpack(packed) for packed in properties]
     rows = [row for _, rows in found for row in rows]
     rows.sort(key=lambda row: list(WAYS).index(row.way.name))

@@ -1,10 +1,10 @@
-"""What others notice of hostile peers: a gateway of stock settings is attacked in many ways.
+"""Measures how hostile peers affect others: attacks a gateway with default settings in many ways.
 
 usage: python -m tests.chaos.hostile [--seconds SECONDS] [ATTACK ...]
 
-While each attack lasts, 20 sessions go on echoing, a newcomer connects and echoes again and again,
-and `/healthz` is called. The attackers have a backend of their own. Prints a Markdown table; for
-Linux. Gateway, attackers, backends and the measuring process share the machine's processors.
+During each attack, 20 sessions keep echoing, a new client repeatedly connects and echoes, and
+`/healthz` is called. The attackers have their own backend. Prints a Markdown table; for Linux.
+Gateway, attackers, backends and the measuring process share the machine's processors.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from .attacker import PATH
 from .attacks import ATTACKS, Attack
 
 ESTABLISHED = 20
-TIMEOUT = 30.0  # what takes longer counts as this
+TIMEOUT = 30.0  # a longer round counts as this long
 _PAUSE = 0.05
-_BEGINS = 0.5  # seconds until the attack has begun
+_BEGINS = 0.5  # seconds for the attack to begin
 _FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
 _OPTIONS: dict[str, Any] = {
     "compression": None,
@@ -48,12 +48,12 @@ _OPTIONS: dict[str, Any] = {
 
 @dataclass
 class Measured:
-    """What was seen during one attack.
+    """Figures measured during one attack.
 
     Attributes:
-        newcomer, healthz, established: seconds that each round took.
-        resident: bytes of the gateway before.
-        peak: bytes at most.
+        newcomer, healthz, established: seconds of each round.
+        resident: memory of the gateway in bytes before the attack.
+        peak: highest memory in bytes.
     """
 
     attack: Attack
@@ -64,7 +64,7 @@ class Measured:
     peak: int = 0
 
     def row(self) -> str:
-        """Return a row of the table."""
+        """Returns a row of the table."""
         megabytes = [f"{size / 2**20:.0f}" for size in (self.resident, self.peak)]
         cells = [
             self.attack.title,
@@ -85,19 +85,19 @@ HEAD = (
 
 
 def milliseconds(seconds: float) -> str:
-    """Return it as text."""
+    """Returns it as text."""
     return f"{seconds * 1000:.0f}"
 
 
 def p99(times: list[float]) -> float:
-    """Return the time that one of a hundred exceeds."""
+    """Returns the 99th percentile."""
     return sorted(times)[len(times) * 99 // 100]
 
 
 async def repeat(
     once: Callable[[], Awaitable[object]], times: list[float], until: float, rounds: int
 ) -> None:
-    """Do it until a time and at least so many times, and note how long each time took."""
+    """Repeats until the end time, at least `rounds` times; records the duration of each round."""
     while (began := time.monotonic()) < until or len(times) < rounds:
         with contextlib.suppress(OSError, TimeoutError, ClientError, WebSocketException):
             await asyncio.wait_for(once(), TIMEOUT)
@@ -108,14 +108,14 @@ async def repeat(
 
 
 async def echo(connection: ClientConnection) -> None:
-    """Send a message and wait for its echo."""
+    """Sends a message and waits for its echo."""
     await connection.send("x" * 100)
     await connection.recv()
 
 
 @contextlib.asynccontextmanager
 async def attacked_gateway(name: str, seconds: float) -> AsyncIterator[tuple[DrilledGateway, str]]:
-    """Run a gateway and backends; return it with the URL of its health."""
+    """Runs a gateway and backends; yields the gateway and its health URL."""
     environment = {
         key: text for key, text in os.environ.items() if not key.startswith(_FOREIGN_VARIABLES)
     }
@@ -157,9 +157,9 @@ async def attacked_gateway(name: str, seconds: float) -> AsyncIterator[tuple[Dri
 
 
 async def measure(name: str, seconds: float, rounds: int = 0) -> Measured:
-    """Attack a fresh gateway for so long, and until each measured peer had so many rounds."""
+    """Attacks a new gateway for this long, and until each measured peer had enough rounds."""
     measured = Measured(ATTACKS[name])
-    at_most = seconds + rounds * TIMEOUT  # of the attack, which ends when all is measured
+    at_most = seconds + rounds * TIMEOUT  # of the attack, which ends after the measurement
     async with (
         attacked_gateway(name, at_most) as (gateway, health),
         ClientSession(timeout=ClientTimeout(total=TIMEOUT)) as http,
@@ -207,14 +207,14 @@ async def measure(name: str, seconds: float, rounds: int = 0) -> Measured:
 
 
 async def run(names: list[str], seconds: float) -> None:
-    """Measure and print."""
+    """Measures and prints."""
     print(HEAD, flush=True)  # noqa: T201 - what the program is for
     for name in names:
         print((await measure(name, seconds)).row(), flush=True)  # noqa: T201 - as above
 
 
 def main() -> None:
-    """Run with the process's arguments."""
+    """Runs with the process's arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8.0, help="that each attack lasts (8)")
     parser.add_argument("attack", nargs="*", metavar="ATTACK", help=f"all; or {', '.join(ATTACKS)}")

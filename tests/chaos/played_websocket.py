@@ -1,4 +1,4 @@
-"""A played backend of a kind that is not built in: websockets again, with the recorder's log.
+"""A backend of a kind that is not built in: websockets again, with the recorder's log.
 
 usage: python -m tests.chaos.played_websocket PLACE HOST PORT LOG
 """
@@ -14,7 +14,7 @@ from wsgw_core.testing.recorder import Recorder
 
 
 async def main(place: str, host: str, port: str, log: str) -> None:
-    """Serve until killed."""
+    """Serves until killed."""
     recorder = Recorder(place, log)
 
     async def answer(connection: ServerConnection) -> None:

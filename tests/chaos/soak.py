@@ -1,10 +1,10 @@
-"""Half an hour of breaks: nothing may be lost, and the gateway must not grow.
+"""Half an hour of failures: the gateway must lose nothing and must not grow.
 
 usage: python -m tests.chaos.soak [--duration DURATION] [--json FILE] [--way WAY ...]
                                   [--clients NUMBER] [--rate MESSAGES]
 
-Like `wsgw drill --duration`, but the tasks of the gateway are counted too, which only its own
-process can see. Exit status as for `wsgw drill`.
+Like `wsgw drill --duration`, but also counts the gateway's tasks, which only its own process
+can see. Exit status as for `wsgw drill`.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from wsgw_core.api.options import parse_duration
 WAYS_OF_THE_SOAK = ("kill", "terminate", "reset", "away", "client-vanishes", "client-closes")
 NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)
 _ALLOWED_TASKS = 2
-_NOTED = 0.5  # seconds until whatever has happened is written
+_NOTED = 0.5  # seconds after which the counts are written
 
 
 def counts_in(file: Path) -> list[int]:
-    """Return the numbers that a counted_gateway has written."""
+    """Returns the numbers that a counted_gateway has written."""
     return [int(number) for number in file.read_text().split()]
 
 
 @dataclass(frozen=True)
 class CountedProcess(DrilledGateway):
-    """Its process, which writes what it counts."""
+    """The gateway's process, which writes its counts."""
 
     counts_file: Path = field(kw_only=True)
 
@@ -57,7 +57,7 @@ class CountedProcess(DrilledGateway):
 
 @dataclass(frozen=True)
 class CountedGateway(StockGateway):
-    """A gateway of stock settings that counts its tasks."""
+    """A gateway with default settings that counts its tasks."""
 
     counts_file: Path = field(kw_only=True)
 
@@ -75,7 +75,7 @@ class CountedGateway(StockGateway):
 
 
 class CountingDisplay(LiveDisplay):
-    """Notes the tasks before each round, when nobody is served."""
+    """Records the number of tasks before each round, when no session is open."""
 
     def __init__(self, console: Console, ways: int, *, counts_file: Path, tasks: list[int]) -> None:
         super().__init__(console, ways)
@@ -88,7 +88,7 @@ class CountingDisplay(LiveDisplay):
 
 
 def grown(tasks: list[int]) -> str | None:
-    """Compare the last quarter with the second."""
+    """Compares the last quarter with the second."""
     quarter = len(tasks) // 4
     if not quarter:
         return None
@@ -97,7 +97,7 @@ def grown(tasks: list[int]) -> str | None:
 
 
 def main() -> int:
-    """Run with the process's arguments; return the exit status."""
+    """Runs with the process's arguments; returns the exit status."""
     parser = argparse.ArgumentParser(prog="soak")
     parser.add_argument("--duration", type=parse_duration, default=1800.0)
     parser.add_argument("--json", type=Path, default=Path("build/soak.json"))

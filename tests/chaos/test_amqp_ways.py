@@ -1,4 +1,4 @@
-"""The ways of the drill that a RabbitMQ backend can be broken in, in short."""
+"""A short drill of each way to break a RabbitMQ backend."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SHORT = Plan(clients=8, load=Load(rate=20, smallest=64, largest=4096), breaks=1,
 NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)
 
 
-class Nobody:
-    """Is told how it goes, and does not care."""
+class NoDisplay:
+    """Ignores the progress of the drill."""
 
     def round_begins(self, row: Row, stage: Stage) -> None: ...
 
@@ -29,11 +29,11 @@ class Nobody:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", plugin.PLAYED.ways)
-async def test_nothing_is_lost_and_no_client_notices(way: str) -> None:
+async def test_short_drill_loses_nothing_and_drops_no_client(way: str) -> None:
     settings = Settings(moves_told=plugin.PLAYED.moves_told, ahead=plugin.PLAYED.ahead)
     target = StockGateway([Address("rabbit")], settings=settings, played=plugin.PLAYED)
 
-    result = await Drill(target, [replace(WAYS[way], clients=None)], SHORT, NO_BOUNDS).run(Nobody())
+    result = await Drill(target, [replace(WAYS[way], clients=None)], SHORT, NO_BOUNDS).run(NoDisplay())
 
     assert result.passed, [row.failures for row in result.rows]
     assert all(row.verdict.sent > 0 for row in result.rows)

@@ -1,4 +1,4 @@
-"""`wsgw drill`: a gateway keeps its promises, what is no gateway does not, and users are told."""
+"""`wsgw drill`: gateways pass, other servers fail, and errors say what is wrong."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from ..journeys.eventually import until
 from ..journeys.free_ports import free_ports
 
 WSGW = str(Path(sys.executable).with_name("wsgw"))
-# Pauses depend on what else the machine has to do.
+# Pauses depend on the load of the machine.
 SMALL = (
     *("--clients", "4", "--rate", "50", "--size", "64B..1KiB", "--breaks", "1"),
     *("--calm", "200ms", "--pause", "kill=1h", "--pause", "terminate=1h"),
     *("--pause", "freeze=1h"),
 )
 Called = Callable[..., tuple[object, str, str]]
-# Settings of a shell that would spoil the drill if it took them for its own.
+# Settings of the shell that would change the drill.
 FOREIGN = {"BE_URLS": "ws://nowhere.invalid:1", "FE_ADDR": "x"}
 
 
@@ -43,7 +43,7 @@ FOREIGN = {"BE_URLS": "ws://nowhere.invalid:1", "FE_ADDR": "x"}
 async def drilling(
     *arguments: str, variables: Mapping[str, str] = FOREIGN
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the command; it is gone at the end of the block."""
+    """Runs the command; its process is gone at the end of the block."""
     process = await asyncio.create_subprocess_exec(
         WSGW,
         "drill",
@@ -63,7 +63,7 @@ async def drilling(
 async def drill(
     *arguments: str, variables: Mapping[str, str] = FOREIGN
 ) -> tuple[int | None, str, str]:
-    """Run the command to its end; return status, stdout and stderr."""
+    """Runs the command to its end; returns status, stdout and stderr."""
     async with drilling(*arguments, variables=variables) as process:
         out, err = await process.communicate()
         return process.returncode, out.decode(), err.decode()
@@ -75,7 +75,7 @@ def called(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Called:
-    """Return what runs the command in this process, for what ends before it breaks anything."""
+    """Returns a function that runs the command in this process, for calls that start no drill."""
 
     def call(*arguments: str) -> tuple[object, str, str]:
         monkeypatch.setattr(sys, "argv", ["wsgw", "drill", *arguments])
@@ -98,7 +98,7 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.slow
-async def test_a_stock_gateway_passes_and_is_reported(tmp_path: Path) -> None:
+async def test_gateway_with_default_settings_passes_and_writes_report(tmp_path: Path) -> None:
     file = tmp_path / "new" / "report.json"
 
     status, out, err = await drill(*SMALL, "--way", "kill", "--way=terminate", "--json", str(file))
@@ -119,7 +119,7 @@ async def test_a_stock_gateway_passes_and_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_pause_that_is_longer_than_expected_is_a_failure(tmp_path: Path) -> None:
+async def test_pause_longer_than_expected_fails(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
 
     status, out, _ = await drill(*SMALL, "--way=kill", "--pause=kill=1us", "--json", str(file))
@@ -132,7 +132,7 @@ async def test_a_pause_that_is_longer_than_expected_is_a_failure(tmp_path: Path)
 
 
 @pytest.mark.slow
-async def test_a_gateway_with_a_users_file_is_drilled_with_its_backends(tmp_path: Path) -> None:
+async def test_gateway_with_users_file_is_drilled_with_its_backends(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
     frontend, admin, blue, green = free_ports(4)
     backends = [{"id": "blue", "url": f"ws://127.0.0.1:{blue}/base"}]
@@ -158,7 +158,7 @@ async def test_a_gateway_with_a_users_file_is_drilled_with_its_backends(tmp_path
 
 
 def three_routes(file: Path) -> tuple[int, int, int]:
-    """Write a file with routes, of which `blue` has two backends; return all backends' ports."""
+    """Writes a file with three routes, `blue` with two backends; returns all backends' ports."""
     frontend, admin, *ports = free_ports(5)
     other, one, two = (f"ws://127.0.0.1:{port}" for port in ports)
     data = {
@@ -184,11 +184,13 @@ def three_routes(file: Path) -> tuple[int, int, int]:
 
 
 @pytest.mark.slow
-async def test_one_route_of_a_users_file_is_drilled(tmp_path: Path) -> None:
+async def test_route_of_users_file_is_drilled_without_touching_other_backends(
+    tmp_path: Path,
+) -> None:
     file, report = tmp_path / "wsgw.yaml", tmp_path / "report.json"
     other, *_ = three_routes(file)
 
-    # The backend of the other routes is somebody else's, and stays so.
+    # The backend of the other routes belongs to another process and must not be dialled.
     with socket.create_server(("127.0.0.1", other)) as somebody:
         status, out, err = await drill(
             *(*SMALL, "-c", str(file), "--route=blue", "--way=kill", "--json", str(report)),
@@ -211,7 +213,7 @@ async def test_one_route_of_a_users_file_is_drilled(tmp_path: Path) -> None:
     assert [row[name] for name in ("lost", "unread", "reordered", "dropped")] == [0, 0, 0, 0]
 
 
-def test_which_route_is_drilled_has_to_be_said(tmp_path: Path, called: Called) -> None:
+def test_missing_or_wrong_route_is_reported(tmp_path: Path, called: Called) -> None:
     file = tmp_path / "wsgw.yaml"
     three_routes(file)
     for options, told in {
@@ -228,7 +230,7 @@ def test_which_route_is_drilled_has_to_be_said(tmp_path: Path, called: Called) -
         assert re.sub(r"1:\d+", "1:PORT", err) == f"wsgw: {told}\n"
 
 
-def test_two_backends_at_one_address_are_told(tmp_path: Path, called: Called) -> None:
+def test_two_backends_at_one_address_are_refused(tmp_path: Path, called: Called) -> None:
     file = tmp_path / "wsgw.yaml"
     backends = [{"id": name, "url": f"ws://localhost:1/{name}"} for name in ("blue", "green")]
     file.write_text(yaml.safe_dump({"upstream": {"backends": backends}}))
@@ -242,7 +244,7 @@ def test_two_backends_at_one_address_are_told(tmp_path: Path, called: Called) ->
     )
 
 
-def test_backends_that_the_drill_cannot_play_are_told(tmp_path: Path, called: Called) -> None:
+def test_backends_that_the_drill_cannot_run_are_refused(tmp_path: Path, called: Called) -> None:
     file = tmp_path / "wsgw.yaml"
     backends = [{"id": "blue", "url": "ws://localhost:1"}, {"id": "x", "url": "wss://localhost:2"}]
     file.write_text(yaml.safe_dump({"upstream": {"backends": backends}}))
@@ -256,7 +258,7 @@ def test_backends_that_the_drill_cannot_play_are_told(tmp_path: Path, called: Ca
 
 
 @pytest.mark.slow
-async def test_a_gateway_that_runs_already_is_drilled() -> None:
+async def test_running_gateway_is_drilled() -> None:
     ports = free_ports(2)
     backends = [f"--backend=127.0.0.1:{port}" for port in ports]
     data = {
@@ -273,7 +275,7 @@ async def test_a_gateway_that_runs_already_is_drilled() -> None:
 
 
 @pytest.mark.slow
-async def test_a_route_of_a_gateway_that_runs_already_is_drilled() -> None:
+async def test_route_of_running_gateway_is_drilled() -> None:
     ports = free_ports(2)
     backends = [{"url": f"ws://127.0.0.1:{port}"} for port in ports]
     conditions = {
@@ -305,14 +307,14 @@ async def close_at_the_first_message(connection: ServerConnection) -> None:
     await connection.close(1008, "too much")
 
 
-async def serve_nobody(connection: ServerConnection) -> None:
+async def wait_until_closed(connection: ServerConnection) -> None:
     await connection.wait_closed()
 
 
 @pytest.mark.parametrize(
     ("handler", "admit", "told"),
     [
-        (serve_nobody, refuse, "a client's handshake was answered with status 403 (not you)"),
+        (wait_until_closed, refuse, "a client's handshake was answered with status 403 (not you)"),
         (
             close_at_the_first_message,
             None,
@@ -323,7 +325,7 @@ async def serve_nobody(connection: ServerConnection) -> None:
         ),
     ],
 )
-async def test_clients_that_are_refused_are_told_in_one_line(
+async def test_refused_clients_are_reported_in_one_line(
     handler: Callable[[ServerConnection], Awaitable[None]],
     admit: Callable[[ServerConnection, Request], Awaitable[Response | None]] | None,
     told: str,
@@ -339,14 +341,14 @@ async def test_clients_that_are_refused_are_told_in_one_line(
 
 
 def with_failover(file: Path, **failover: object) -> None:
-    """Write a file with three routes, of which `rest` has one backend, and options of failover."""
+    """Writes a file with three routes, of which `rest` has one backend, and failover options."""
     three_routes(file)
     data = yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump({**data, "failover": failover}))
 
 
 @pytest.mark.slow
-async def test_at_most_once_is_judged_as_such(tmp_path: Path) -> None:
+async def test_at_most_once_delivery_may_lose_but_not_duplicate(tmp_path: Path) -> None:
     file, report = tmp_path / "wsgw.yaml", tmp_path / "report.json"
     with_failover(file, delivery="at-most-once", **{"ping-timeout": "1s"})
 
@@ -365,7 +367,7 @@ async def test_at_most_once_is_judged_as_such(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_an_admin_api_with_tokens_is_called_as_its_operator(tmp_path: Path) -> None:
+async def test_admin_api_with_tokens_is_called_with_the_operate_token(tmp_path: Path) -> None:
     file, report = tmp_path / "wsgw.yaml", tmp_path / "report.json"
     with_failover(file)
     data = yaml.safe_load(file.read_text())
@@ -389,7 +391,7 @@ async def test_an_admin_api_with_tokens_is_called_as_its_operator(tmp_path: Path
 
 
 @pytest.mark.slow
-async def test_ways_that_a_file_does_not_allow_are_left_out(tmp_path: Path) -> None:
+async def test_default_ways_that_the_file_rules_out_are_left_out(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
     with_failover(file)
 
@@ -420,7 +422,7 @@ async def test_ways_that_a_file_does_not_allow_are_left_out(tmp_path: Path) -> N
         ),
     ],
 )
-def test_a_way_that_a_file_does_not_allow_is_told(
+def test_chosen_way_that_the_file_rules_out_is_refused(
     options: tuple[str, ...],
     failover: dict[str, object],
     complaint: str,
@@ -436,7 +438,7 @@ def test_a_way_that_a_file_does_not_allow_is_told(
     assert complaint in " ".join(err.split())
 
 
-async def test_messages_beyond_a_limit_of_the_file_are_told(tmp_path: Path) -> None:
+async def test_messages_beyond_a_limit_of_the_file_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
     three_routes(file)
     data = yaml.safe_load(file.read_text())
@@ -451,7 +453,7 @@ async def test_messages_beyond_a_limit_of_the_file_are_told(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-async def test_what_is_no_gateway_does_not_pass() -> None:
+async def test_plain_tcp_proxy_fails_the_drill() -> None:
     ports = free_ports(3)
     proxy = TcpProxy()
     proxy.target = ("127.0.0.1", ports[1])
@@ -474,7 +476,7 @@ async def test_no_process_outlives_the_drill(number: signal.Signals) -> None:
     async with drilling(*SMALL, "--way", "freeze") as process:
         await until(lambda: len(children_of(process.pid)) == 3, "gateway and backends run")
         children = children_of(process.pid)
-        await asyncio.sleep(0.5)  # into the freeze, perhaps
+        await asyncio.sleep(0.5)  # possibly during the freeze
 
         process.send_signal(number)
         out, _ = await process.communicate()
@@ -484,7 +486,7 @@ async def test_no_process_outlives_the_drill(number: signal.Signals) -> None:
         await until(lambda: not any(map(is_running, children)), "the processes have ended")
 
 
-def test_the_ways_are_listed(called: Called) -> None:
+def test_list_option_prints_the_ways(called: Called) -> None:
     status, out, _ = called("--list")
 
     assert status == 0
@@ -532,16 +534,16 @@ def test_the_ways_are_listed(called: Called) -> None:
         (["--clients", "many"], "'many' is not a valid whole number"),
     ],
 )
-def test_a_wrong_command_line_is_told(arguments: list[str], complaint: str, called: Called) -> None:
+def test_wrong_command_line_is_reported(
+    arguments: list[str], complaint: str, called: Called
+) -> None:
     status, _, err = called(*arguments)
 
     assert status == 2
     assert complaint in " ".join(err.split())
 
 
-def test_a_report_that_cannot_be_written_is_told_before_the_drill(
-    tmp_path: Path, called: Called
-) -> None:
+def test_unwritable_report_is_reported_before_the_drill(tmp_path: Path, called: Called) -> None:
     (tmp_path / "file").touch()
 
     status, out, _ = called("--json", str(tmp_path / "file" / "report.json"))
@@ -550,7 +552,7 @@ def test_a_report_that_cannot_be_written_is_told_before_the_drill(
     assert out.startswith("Cannot continue the drill: ")
 
 
-def test_a_port_that_is_taken_is_told(called: Called) -> None:
+def test_port_in_use_is_reported(called: Called) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         status, out, _ = called(
@@ -561,7 +563,7 @@ def test_a_port_that_is_taken_is_told(called: Called) -> None:
     assert f"127.0.0.1:{port} is in use" in out
 
 
-def test_an_address_of_another_machine_is_told(called: Called) -> None:
+def test_address_of_another_machine_is_reported(called: Called) -> None:
     status, out, _ = called(
         "--url", "ws://127.0.0.1:1", "--backend", "192.0.2.1:9", "--backend", ":0"
     )

@@ -1,4 +1,4 @@
-"""Hostile peers hurt neither others nor the gateway's memory; `hostile` has the figures."""
+"""Hostile peers harm neither other sessions nor the gateway's memory; see `hostile` for figures."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .attacks import ATTACKS
 from .hostile import TIMEOUT, measure
 
 SECONDS = 3.0
-ROUNDS = 5  # of each measured peer at least, however busy the machine is
-GROWTH = 24 * 1024 * 1024  # four full ledgers, write buffers and reads, and as much again
+ROUNDS = 5  # rounds of each measured peer, even on a busy machine
+GROWTH = 24 * 1024 * 1024  # four full ledgers, write buffers and reads, and the same again
 
 _BOUNDED = [name for name, attack in ATTACKS.items() if attack.memory is not None]
 _ORDINARY = [name for name in ATTACKS if name != "none" and name not in _BOUNDED]
@@ -24,7 +24,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("name", _ORDINARY)
-async def test_others_are_served_and_memory_does_not_grow(name: str) -> None:
+async def test_attack_leaves_other_sessions_served_and_memory_bounded(name: str) -> None:
     measured = await measure(name, SECONDS, ROUNDS)
     times = (*measured.newcomer, *measured.healthz, *measured.established)
     assert max(times) < TIMEOUT
@@ -33,10 +33,10 @@ async def test_others_are_served_and_memory_does_not_grow(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", _BOUNDED)
-async def test_many_attackers_together_stay_near_the_bound_and_sessions_are_served(
+async def test_many_attackers_keep_memory_near_the_bound_and_sessions_served(
     name: str,
 ) -> None:
     measured = await measure(name, SECONDS, ROUNDS)
     assert max(*measured.healthz, *measured.established) < TIMEOUT
-    # The bound, and what 400 connections bring before they are held; unbounded 363 MiB at least.
+    # The bound, and what 400 connections add before they are paused; without it at least 363 MiB.
     assert measured.peak - measured.resident < (64 + 200) * 1024 * 1024

@@ -1,4 +1,4 @@
-"""The ways of the drill with web applications, in short: nothing may be lost."""
+"""A short drill of each way with web applications: the gateway loses nothing."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from wsgw_core.api import BackendRegistry, PlayedBackend
 from .few_at_a_time import few_at_a_time
 
 SHORT = Plan(clients=8, load=Load(rate=20, smallest=64, largest=16_384), breaks=2, calm=0.3, away=1)
-CROWD = 40  # more messages a second keep two processors busy, and nothing but their speed is tried
+CROWD = 40  # a higher rate keeps two processors busy and tests only their speed
 NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)
 BACKENDS = [Address("blue"), Address("green")]
 IMPATIENT = {"WSGW_FAILOVER__DIAL_TIMEOUT": "1s"}
-# How often a message meets a backend that drops it depends on how soon the other one is back.
+# How often a message meets a backend that drops it depends on how soon the other one returns.
 UNSUSPECTING = {"drop": {"WSGW_FAILOVER__MAX_REPLAYS": "1000"}}
 TRIED = (
     "kill",
@@ -42,8 +42,8 @@ TRIED = (
 )
 
 
-class Nobody:
-    """Is told how it goes, and does not care."""
+class NoDisplay:
+    """Ignores the progress of the drill."""
 
     def round_begins(self, row: Row, stage: Stage) -> None: ...
 
@@ -52,7 +52,7 @@ class Nobody:
 
 @pytest.fixture
 def played() -> PlayedBackend:
-    """What the plugin brings, with as little patience as the gateway's."""
+    """Returns the plugin's played backend, with timeouts as short as the gateway's."""
     registry: BackendRegistry = BackendRegistry("backend")
     plugin.wsgw_register_backends(registry)
     registration = registry.find("http")
@@ -63,7 +63,7 @@ def played() -> PlayedBackend:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("names", few_at_a_time(TRIED, alone=UNSUSPECTING), ids=" ".join)
-async def test_nothing_is_lost_and_no_client_notices(
+async def test_short_drill_loses_nothing_and_drops_no_client(
     names: tuple[str, ...], played: PlayedBackend, report: Callable[[Drill, Result], None]
 ) -> None:
     assert set(names) <= set(played.ways)
@@ -73,7 +73,7 @@ async def test_nothing_is_lost_and_no_client_notices(
     ways = [replace(WAYS[name], clients=WAYS[name].clients and CROWD) for name in names]
     drill = Drill(target, ways, SHORT, NO_BOUNDS)
 
-    result = await drill.run(Nobody())
+    result = await drill.run(NoDisplay())
 
     report(drill, result)
     assert result.passed, {row.way.name: row.failures for row in result.rows}

@@ -1,4 +1,4 @@
-"""However little is read on either side, a gateway's memory stays within its bounds."""
+"""A gateway's memory stays within its bounds when either side does not read."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ..journeys.server_process import ServerProcess
 
 SESSIONS = 1000
 LEDGER, WRITE, MESSAGE = 128 * 1024, 64 * 1024, 16 * 1024
-ONE_READ = 256 * 1024  # what the event loop reads at once
+ONE_READ = 256 * 1024  # what the event loop reads in one call
 PER_SESSION = LEDGER + 2 * (WRITE + ONE_READ + MESSAGE)
 FILLER = b"x" * (MESSAGE - 1)
 OPTIONS: dict[str, Any] = {"compression": None, "ping_interval": None, "close_timeout": 1}
 
 
 async def write_until_stuck(connection: Connection) -> None:
-    """Send until the other side takes no more: it does not read."""
+    """Sends until the peer, which does not read, takes no more."""
     while True:
         try:
             await asyncio.wait_for(connection.send(FILLER), 2)
@@ -34,7 +34,7 @@ async def write_until_stuck(connection: Connection) -> None:
 
 
 async def serve_one(connection: ServerConnection) -> None:
-    """Read nothing, or write for ever, or answer: as the path says."""
+    """Reads nothing, writes for ever, or answers, as the path says."""
     assert connection.request is not None
     if connection.request.path == "/deaf":
         connection.transport.pause_reading()
@@ -48,7 +48,7 @@ async def serve_one(connection: ServerConnection) -> None:
 
 
 def resident(pid: int) -> int:
-    """Return the bytes of memory that a process has."""
+    """Returns a process's resident memory in bytes."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     [line] = [each for each in lines if each.startswith("VmRSS:")]
     return int(line.split()[1]) * 1024
@@ -72,7 +72,7 @@ async def gateway() -> AsyncIterator[ServerProcess]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
-async def test_a_thousand_sessions_of_which_half_never_read(
+async def test_memory_stays_bounded_when_half_of_1000_sessions_never_read(
     gateway: ServerProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = f"ws://127.0.0.1:{gateway.port}"

@@ -1,4 +1,4 @@
-"""The ways of the drill with Redis, in short: nothing may be lost."""
+"""A short drill of each way with Redis: the gateway loses nothing."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ TRIED = (
 IN_CROWDS = [name for name in TRIED if WAYS[name].clients is not None]
 
 
-class Nobody:
-    """Is told how it goes, and does not care."""
+class NoDisplay:
+    """Ignores the progress of the drill."""
 
     def round_begins(self, row: Row, stage: Stage) -> None: ...
 
@@ -41,7 +41,7 @@ class Nobody:
 
 @pytest.fixture
 def played() -> PlayedBackend:
-    """What the plugin brings."""
+    """Returns the plugin's played backend."""
     registry: BackendRegistry = BackendRegistry("backend")
     plugin.wsgw_register_backends(registry)
     registration = registry.find("redis")
@@ -52,7 +52,7 @@ def played() -> PlayedBackend:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("names", few_at_a_time(TRIED, alone=IN_CROWDS), ids=" ".join)
-async def test_nothing_is_lost_and_no_client_notices(
+async def test_short_drill_loses_nothing_and_drops_no_client(
     names: tuple[str, ...], played: PlayedBackend, report: Callable[[Drill, Result], None]
 ) -> None:
     assert set(names) <= set(played.ways)
@@ -60,7 +60,7 @@ async def test_nothing_is_lost_and_no_client_notices(
     plan = SHORT if WAYS[names[0]].clients is None else CROWDED
     drill = Drill(target, [WAYS[name] for name in names], plan, NO_BOUNDS)
 
-    result = await drill.run(Nobody())
+    result = await drill.run(NoDisplay())
 
     report(drill, result)
     assert result.passed, {row.way.name: row.failures for row in result.rows}

@@ -1,4 +1,4 @@
-"""Every way of the drill, in short: nothing may be lost. Pauses are told and not judged."""
+"""A short drill of every way: the gateway loses nothing. Pauses are reported and not judged."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from wsgw_core.api import PlayedBackend
 from .few_at_a_time import few_at_a_time
 
 SHORT = Plan(clients=8, load=Load(rate=20, smallest=64, largest=16_384), breaks=2, calm=0.3, away=1)
-# More load than this keeps two processors busy, and then nothing but their speed is tried.
+# More load keeps two processors busy, and then tests only their speed.
 AT_MOST = {"herd": 400, "back-from-outage": 50}
 NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)
 BACKENDS = [Address("blue"), Address("green")]
-# A frozen backend is found out within a second, so that CI need not wait for five. A backend that
-# is left is given more time than by default, since it may be a busy machine.
+# A frozen backend is detected within a second, so that CI need not wait for five. Draining gets
+# more time than the default, since the machine can be busy.
 IMPATIENT = {
     "WSGW_FAILOVER__PING_TIMEOUT": "1s",
     "WSGW_FAILOVER__DIAL_TIMEOUT": "1s",
@@ -33,17 +33,17 @@ IMPATIENT = {
     "WSGW_DRAIN__STEP": "10s",
 }
 OTHERWISE = {
-    # How often a message meets a backend that drops it depends on how soon the other one is back.
+    # How often a message meets a backend that drops it depends on how soon the other one returns.
     "drop": {"WSGW_FAILOVER__MAX_REPLAYS": "1000"},
-    # Nothing freezes, and a busy machine takes more than a second for hundreds of dials.
+    # Nothing freezes, and on a busy machine hundreds of dials take more than a second.
     "herd": {"WSGW_FAILOVER__DIAL_TIMEOUT": "10s", "WSGW_FAILOVER__PING_TIMEOUT": "5s"},
 }
-# Only answers tell what these have read.
+# Only answers show what these have read.
 ANSWERED = {"late-reader"}
 
 
-class Nobody:
-    """Is told how it goes, and does not care."""
+class NoDisplay:
+    """Ignores the progress of the drill."""
 
     def round_begins(self, row: Row, stage: Stage) -> None: ...
 
@@ -56,7 +56,7 @@ def in_short(way: Way) -> Way:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("names", few_at_a_time(WAYS, alone=[*OTHERWISE, *ANSWERED]), ids=" ".join)
-async def test_nothing_is_lost_and_no_client_notices(
+async def test_short_drill_loses_nothing_and_drops_no_client(
     names: tuple[str, ...], report: Callable[[Drill, Result], None]
 ) -> None:
     drill = Drill(
@@ -70,14 +70,14 @@ async def test_nothing_is_lost_and_no_client_notices(
         NO_BOUNDS,
     )
 
-    result = await drill.run(Nobody())
+    result = await drill.run(NoDisplay())
 
     report(drill, result)
     assert result.passed, {row.way.name: row.failures for row in result.rows}
 
 
 @pytest.mark.slow
-async def test_another_kind_is_played_by_the_process_that_its_plugin_names() -> None:
+async def test_kind_of_a_plugin_is_played_by_the_process_it_names() -> None:
     played = PlayedBackend(
         "tests.chaos.played_websocket",
         "ws://{address}/base",
@@ -91,7 +91,7 @@ async def test_another_kind_is_played_by_the_process_that_its_plugin_names() -> 
     )
     drill = Drill(target, [WAYS[name] for name in played.ways], SHORT, NO_BOUNDS)
 
-    result = await drill.run(Nobody())
+    result = await drill.run(NoDisplay())
 
     assert result.passed, [row.failures for row in result.rows]
     assert [row.verdict.sent > 0 for row in result.rows] == [True, True]

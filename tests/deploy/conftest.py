@@ -1,4 +1,4 @@
-"""What the tests of deploy/ share."""
+"""Fixtures shared by the tests of deploy/."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def deploy(root: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def instructions(deploy: Path) -> dict[str, list[str]]:
-    """The instructions of the image's last stage, each with what it is given."""
+    """Returns the instructions of the image's last stage, each with its arguments."""
     text = (deploy / "container" / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
     last: dict[str, list[str]] = {}
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""deploy/: what linters, schemas and common sense say of the files."""
+"""deploy/: the files pass their linters and schemas, and agree with each other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Manifests = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def manifests(deploy: Path) -> Manifests:
-    """The Kubernetes objects by kind and name."""
+    """Returns the Kubernetes objects by kind and name."""
     found = {}
     for file in sorted((deploy / "kubernetes").glob("*.yaml")):
         for one in yaml.safe_load_all(file.read_text("utf-8")):
@@ -43,14 +43,14 @@ def seconds(duration: str) -> int:
     return int(duration.removesuffix("s"))
 
 
-# What linters and schemas say
+# Linters and schemas
 
 
-def test_the_linter_finds_nothing_in_the_dockerfile(deploy: Path) -> None:
+def test_dockerfile_passes_the_linter(deploy: Path) -> None:
     run(BIN / "hadolint", "--failure-threshold", "style", deploy / "container" / "Dockerfile")
 
 
-def test_the_yaml_is_tidy(deploy: Path) -> None:
+def test_yaml_passes_the_linter(deploy: Path) -> None:
     rules = (
         "{extends: default, rules: {line-length: {max: 100}, document-start: disable,"
         " braces: {max-spaces-inside: 0}}}"
@@ -58,12 +58,12 @@ def test_the_yaml_is_tidy(deploy: Path) -> None:
     run(BIN / "yamllint", "--strict", "-d", rules, deploy)
 
 
-def test_the_compose_file_follows_its_schema(deploy: Path) -> None:
+def test_compose_file_follows_its_schema(deploy: Path) -> None:
     file = deploy / "compose" / "compose.yaml"
     run(BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file)
 
 
-def test_the_workflow_follows_its_schema_and_runs_all_that_ci_runs(root: Path) -> None:
+def test_workflow_follows_its_schema_and_runs_the_ci_script(root: Path) -> None:
     file = root / ".github" / "workflows" / "ci.yml"
     run(BIN / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", file)
     jobs = yaml.safe_load(file.read_text("utf-8"))["jobs"]
@@ -75,7 +75,7 @@ def test_the_workflow_follows_its_schema_and_runs_all_that_ci_runs(root: Path) -
     assert named <= versions
 
 
-def test_the_manifests_follow_the_schemas_of_kubernetes(deploy: Path) -> None:
+def test_manifests_follow_the_kubernetes_schemas(deploy: Path) -> None:
     files = sorted((deploy / "kubernetes").glob("*.yaml"))
     checked = [file for file in files if file.stem not in ("kustomization", "wsgw")]
     assert len(checked) == 5
@@ -83,7 +83,7 @@ def test_the_manifests_follow_the_schemas_of_kubernetes(deploy: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
-def test_the_unit_is_accepted_by_systemd(deploy: Path, tmp_path: Path) -> None:
+def test_unit_is_accepted_by_systemd(deploy: Path, tmp_path: Path) -> None:
     text = (deploy / "systemd" / "wsgw.service").read_text("utf-8")
     unit = tmp_path / "wsgw.service"
     unit.write_text(text.replace("/opt/wsgw/bin/wsgw", str(BIN / "wsgw")))
@@ -92,27 +92,27 @@ def test_the_unit_is_accepted_by_systemd(deploy: Path, tmp_path: Path) -> None:
     run("systemd-analyze", "security", "--offline=true", "--threshold=12", unit)
 
 
-# What they say together
+# Agreement between the files
 
 
 @pytest.mark.parametrize(
     ("folder", "ids"), [("compose", ["blue", "green"]), ("kubernetes", ["backend"])]
 )
-def test_the_configurations_can_be_used(deploy: Path, folder: str, ids: list[str]) -> None:
+def test_configurations_load(deploy: Path, folder: str, ids: list[str]) -> None:
     loaded = load_configuration(deploy / folder / "wsgw.yaml", {})
 
     assert [backend.id for backend in loaded.specs.backends] == ids
     assert loaded.config.server.admin.address.host == ""
 
 
-def test_kustomize_takes_in_every_manifest(deploy: Path, manifests: Manifests) -> None:
+def test_kustomization_lists_every_manifest(deploy: Path, manifests: Manifests) -> None:
     folder = deploy / "kubernetes"
     kustomization = manifests["Kustomization"]
     named = [*kustomization["resources"], *kustomization["configMapGenerator"][0]["files"]]
     assert {*named, "kustomization.yaml"} == {file.name for file in folder.iterdir()}
 
 
-def test_compose_starts_what_is_there(root: Path, deploy: Path) -> None:
+def test_compose_builds_and_configures_what_exists(root: Path, deploy: Path) -> None:
     services = yaml.safe_load((deploy / "compose" / "compose.yaml").read_text("utf-8"))["services"]
     build = services["gateway"]["build"]
     context = (deploy / "compose" / build["context"]).resolve()
@@ -125,7 +125,7 @@ def test_compose_starts_what_is_there(root: Path, deploy: Path) -> None:
     assert {"redis", "rabbitmq"} <= set(services)
 
 
-def test_the_dockerfiles_sources_are_in_the_context(root: Path, deploy: Path) -> None:
+def test_dockerfile_sources_are_in_the_context(root: Path, deploy: Path) -> None:
     ignore = (deploy / "container" / "Dockerfile.dockerignore").read_text("utf-8").split()
     kept = [line[1:] for line in ignore if line.startswith("!")]
     assert [name for name in kept if not (root / name).exists()] == []
@@ -149,7 +149,9 @@ def test_labels_and_ports_of_the_manifests_match(manifests: Manifests) -> None:
     assert (target["kind"], target["name"]) == ("Deployment", "wsgw")
 
 
-def test_ports_are_those_of_the_configuration(deploy: Path, manifests: Manifests) -> None:
+def test_ports_of_the_manifests_are_those_of_the_configuration(
+    deploy: Path, manifests: Manifests
+) -> None:
     loaded = load_configuration(deploy / "kubernetes" / "wsgw.yaml", {})
     [container] = manifests["Deployment wsgw"]["spec"]["template"]["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
@@ -162,7 +164,7 @@ def test_ports_are_those_of_the_configuration(deploy: Path, manifests: Manifests
     assert str(Path(container["args"][3]).parent) == mount["mountPath"]
 
 
-def test_the_time_to_leave_is_long_enough_everywhere(deploy: Path, manifests: Manifests) -> None:
+def test_stop_timeouts_cover_drain_and_close_times(deploy: Path, manifests: Manifests) -> None:
     pod = manifests["Deployment wsgw"]["spec"]["template"]["spec"]
     [container] = pod["containers"]
     before = int(container["lifecycle"]["preStop"]["exec"]["command"][-1])
@@ -173,14 +175,14 @@ def test_the_time_to_leave_is_long_enough_everywhere(deploy: Path, manifests: Ma
     needed = {}
     for folder in ("compose", "kubernetes"):
         config = load_configuration(deploy / folder / "wsgw.yaml", {}).config
-        # Clients are told one by one; then they and the backends have their time to answer.
+        # wsgw closes clients one by one; then they and the backends have their time to answer.
         needed[folder] = config.server.drain_time + config.limits.close_timeout * 2 + 5
     assert pod["terminationGracePeriodSeconds"] >= before + needed["kubernetes"]
     assert seconds(services["gateway"]["stop_grace_period"]) >= needed["compose"]
     assert int(stop[1]) >= needed["kubernetes"]
 
 
-def test_the_image_does_not_run_as_root(
+def test_image_does_not_run_as_root(
     instructions: dict[str, list[str]], manifests: Manifests
 ) -> None:
     [user] = instructions["USER"]
@@ -192,16 +194,14 @@ def test_the_image_does_not_run_as_root(
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is missing")
-def test_the_rules_are_ones(deploy: Path) -> None:
+def test_alert_rules_are_valid(deploy: Path) -> None:
     run("promtool", "check", "rules", deploy / "prometheus" / "alerts.yaml")
 
 
-# What peers can do
+# Limits
 
 
-def test_the_image_has_the_python_that_the_checks_are_for_and_by_digest(
-    root: Path, deploy: Path
-) -> None:
+def test_image_has_the_checked_python_pinned_by_digest(root: Path, deploy: Path) -> None:
     text = (deploy / "container" / "Dockerfile").read_text("utf-8")
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
     [version] = re.findall(
@@ -219,7 +219,7 @@ def test_other_images_are_pinned_to_a_version(deploy: Path) -> None:
     assert [one for one in images if not re.search(r":\d+\.\d+\.\d+-", one)] == []
 
 
-def test_every_service_of_compose_has_limits_and_backends_reach_nothing_else(deploy: Path) -> None:
+def test_compose_services_have_limits_and_backends_an_internal_network_only(deploy: Path) -> None:
     compose = yaml.safe_load((deploy / "compose" / "compose.yaml").read_text("utf-8"))
     assert compose["networks"]["backends"] == {"internal": True}
     for name, service in compose["services"].items():
@@ -232,14 +232,14 @@ def mebibytes(size: str) -> int:
     return int(size[:-2]) * {"Mi": 1, "Gi": 1024}[size[-2:]]
 
 
-def test_a_pod_asks_for_what_its_sessions_may_hold(manifests: Manifests) -> None:
+def test_pod_requests_over_half_of_its_memory_limit_without_cpu_limit(manifests: Manifests) -> None:
     [container] = manifests["Deployment wsgw"]["spec"]["template"]["spec"]["containers"]
     limit = mebibytes(container["resources"]["limits"]["memory"])
     assert limit // 2 < mebibytes(container["resources"]["requests"]["memory"]) <= limit
     assert "cpu" not in container["resources"]["limits"]
 
 
-def test_the_network_policy_is_about_the_pods_and_their_backends(
+def test_network_policy_covers_the_pods_and_their_backends(
     deploy: Path, manifests: Manifests
 ) -> None:
     policy = manifests["NetworkPolicy wsgw"]["spec"]
@@ -264,15 +264,15 @@ def test_the_network_policy_is_about_the_pods_and_their_backends(
     )
 
 
-def test_an_address_is_held_for_less_than_a_stopping_pod_has(deploy: Path) -> None:
+def test_address_is_held_for_less_than_the_termination_grace_period(deploy: Path) -> None:
     loaded = load_configuration(deploy / "kubernetes" / "wsgw.yaml", {})
-    upstream, ordinary = loaded.config.upstream, 30  # seconds, where a pod does not say
+    upstream, ordinary = loaded.config.upstream, 30  # seconds, the default for pods
     assert upstream.resolve_hold + upstream.resolve_interval < ordinary
 
 
 @pytest.fixture(scope="module")
 def unit(deploy: Path) -> dict[str, list[str]]:
-    """The settings of the unit's service, each with its values."""
+    """Returns the settings of the unit's service, each with its values."""
     found: dict[str, list[str]] = {}
     for line in (deploy / "systemd" / "wsgw.service").read_text("utf-8").splitlines():
         key, equals, value = line.partition("=")
@@ -299,11 +299,11 @@ def unit(deploy: Path) -> dict[str, list[str]]:
         ("RestrictNamespaces", "yes"),
     ],
 )
-def test_the_unit_is_shut_in(unit: dict[str, list[str]], key: str, value: str) -> None:
+def test_unit_is_sandboxed(unit: dict[str, list[str]], key: str, value: str) -> None:
     assert unit[key] == [value]
 
 
-def test_the_unit_has_bounds(unit: dict[str, list[str]]) -> None:
+def test_unit_limits_memory_and_tasks(unit: dict[str, list[str]]) -> None:
     [memory], [tasks] = unit["MemoryMax"], unit["TasksMax"]
     assert 0 < int(memory.removesuffix("%")) < 100
-    assert int(tasks) > _MOST_LOOKUPS + 32  # the gateway's own threads, and plugins'
+    assert int(tasks) > _MOST_LOOKUPS + 32  # the threads of the gateway and of plugins

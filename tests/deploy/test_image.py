@@ -1,4 +1,4 @@
-"""What the image runs, run without it: as nobody, in a folder that cannot be written to."""
+"""Runs what the image runs, without the image: as user nobody, in a read-only folder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Image:
         folder.chmod(0o555)
 
     def command(self, text: str) -> list[str]:
-        """Return a command of the Dockerfile, whose programs are those of the tests."""
+        """Returns a command of the Dockerfile with the programs of the tests."""
         program, *arguments = json.loads(text)
         name = Path(program).name
         start = f"import sys; sys.path.insert(0, {self._packages!r}); "
@@ -48,7 +48,7 @@ class Image:
         return [self._interpreter, "-P", "-c", start + arguments[1]]
 
     def start(self, command: list[str], **variables: str) -> subprocess.Popen[str]:
-        """Start a command as the image does: nobody's, in a folder that cannot be written to."""
+        """Starts a command as the image does: as user nobody, in a read-only folder."""
         environment: dict[str, str] = {}
         for line in self._instructions["ENV"]:
             environment |= dict(word.split("=", 1) for word in shlex.split(line))
@@ -66,7 +66,7 @@ class Image:
 
 
 def _readable_interpreter() -> str:
-    """Return an interpreter of this version that everybody may start."""
+    """Returns an interpreter of this version that every user can start."""
     for candidate in (Path(sys.executable).resolve(), *_installed_interpreters()):
         if os.geteuid() or all(folder.stat().st_mode & 1 for folder in candidate.parents):
             return str(candidate)
@@ -81,7 +81,7 @@ def _installed_interpreters() -> list[Path]:
 
 
 def _needed_by(name: str, found: dict[str, metadata.Distribution]) -> None:
-    """Add a distribution, and all that it requires."""
+    """Adds a distribution and all its requirements."""
     if (key := canonicalize_name(name)) in found:
         return
     found[key] = metadata.distribution(name)
@@ -98,7 +98,7 @@ def _copy(distribution: metadata.Distribution, target: Path) -> None:
             continue
         (target / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target / file)
-    # What is installed for development is elsewhere.
+    # Packages for development are installed elsewhere.
     module = importlib.util.find_spec(distribution.name.replace("-", "_"))
     if module is not None and module.submodule_search_locations and module.origin:
         folder = Path(module.origin).parent
@@ -108,7 +108,7 @@ def _copy(distribution: metadata.Distribution, target: Path) -> None:
 
 @pytest.fixture(scope="module")
 def packages() -> Iterator[Path]:
-    """Return a folder with wsgw and what it needs, which everybody can read."""
+    """Returns a folder with wsgw and its requirements, which every user can read."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found: dict[str, metadata.Distribution] = {}
@@ -122,12 +122,12 @@ def packages() -> Iterator[Path]:
 
 @pytest.fixture
 def image(instructions: dict[str, list[str]], packages: Path) -> Iterator[Image]:
-    with tempfile.TemporaryDirectory() as folder:  # where nobody may look, unlike in tmp_path
+    with tempfile.TemporaryDirectory() as folder:  # a folder that others can enter, unlike tmp_path
         yield Image(Path(folder), instructions, packages)
 
 
 def said_until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    """Read what a process says until a line matches."""
+    """Reads a process's output until a line matches."""
     assert process.stderr is not None
     said = []
     for line in process.stderr:
@@ -137,7 +137,7 @@ def said_until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
     raise AssertionError("".join(said))
 
 
-def test_what_the_image_runs_is_healthy_as_nobody_and_stops_at_its_signal(
+def test_image_command_is_healthy_as_nobody_and_stops_at_its_signal(
     image: Image, instructions: dict[str, list[str]]
 ) -> None:
     entry = json.loads(instructions["ENTRYPOINT"][0])
@@ -172,7 +172,7 @@ def test_what_the_image_runs_is_healthy_as_nobody_and_stops_at_its_signal(
     assert health.returncode != 0
 
 
-def test_the_entry_command_tells_what_is_missing(
+def test_entry_command_reports_what_is_missing(
     image: Image, instructions: dict[str, list[str]]
 ) -> None:
     entry = json.loads(instructions["ENTRYPOINT"][0])
@@ -186,8 +186,8 @@ def test_the_entry_command_tells_what_is_missing(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="has such a switch")
-def test_what_the_unit_runs_needs_no_memory_that_is_written_and_executed(image: Image) -> None:
-    """systemd's MemoryDenyWriteExecute, by the kernel's own switch for it."""
+def test_unit_command_needs_no_memory_both_writable_and_executable(image: Image) -> None:
+    """Applies systemd's MemoryDenyWriteExecute, with the kernel's own switch."""
     program = (
         "import ctypes, os, sys;"
         "refused = ctypes.CDLL(None).prctl(65, 1, 0, 0, 0);"  # PR_SET_MDWE

@@ -1,4 +1,4 @@
-"""The documents and the code blocks in them."""
+"""The documents and their code blocks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """One code block.
+    """A code block.
 
     Attributes:
-        document: where it stands.
-        line: the line of its first line.
-        language: as written behind the backticks.
-        text: what is in it.
-        comment: the comment in the line above, or empty.
+        document: the document that holds it.
+        line: the number of its first line.
+        language: the word after the opening backticks.
+        text: its content.
+        comment: the comment in the line above; empty if there is none.
     """
 
     document: Path
@@ -60,7 +60,7 @@ def find_blocks(document: Path) -> list[Block]:
 
 
 def load_tool(name: str) -> ModuleType:
-    """Return a module of tools/, which is no package: it is found as its scripts find it."""
+    """Returns a module of tools/, which is no package; finds it as the scripts there do."""
     folder = str(ROOT / "tools")
     if folder not in sys.path:
         sys.path.append(folder)
@@ -74,17 +74,17 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def documents() -> list[Path]:
-    """Every document of the repository."""
+    """Returns every document of the repository."""
     return find_documents()
 
 
 @pytest.fixture(scope="session")
 def blocks(documents: list[Path]) -> list[Block]:
-    """Every code block of every document."""
+    """Returns every code block of every document."""
     return [block for document in documents for block in find_blocks(document)]
 
 
 @pytest.fixture(scope="session")
 def make_reference() -> ModuleType:
-    """The script that writes the generated parts."""
+    """Returns the script that writes the generated parts."""
     return load_tool("make_reference")

@@ -1,4 +1,4 @@
-"""`make bench` measures something."""
+"""`make bench` gives figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 
-def test_the_gateway_is_measured(root: Path, tmp_path: Path) -> None:
+def test_echo_workload_measures_the_gateway(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "all.json"
     command: list[str | Path] = [
         *(sys.executable, root / "benchmarks" / "compare.py"),
@@ -45,9 +45,7 @@ def test_the_gateway_is_measured(root: Path, tmp_path: Path) -> None:
         assert measured["cpu_us"] > 0
 
 
-def test_idle_connections_over_tls_are_measured_with_all_contenders(
-    root: Path, tmp_path: Path
-) -> None:
+def test_idle_workload_over_tls_measures_all_contenders(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "all.json"
     command: list[str | Path] = [
         *(sys.executable, root / "benchmarks" / "compare.py"),
@@ -77,9 +75,7 @@ def bench(root: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
 
 
-def test_a_configuration_is_measured_with_the_ends_of_the_benchmark(
-    root: Path, tmp_path: Path
-) -> None:
+def test_configuration_is_measured_with_the_benchmark_ends(root: Path, tmp_path: Path) -> None:
     config, file = tmp_path / "wsgw.yaml", tmp_path / "all.json"
     config.write_text(CONFIG)
     load = ("--workload", "small", "--rounds", "1", "--seconds", "0.2")
@@ -95,7 +91,7 @@ def test_a_configuration_is_measured_with_the_ends_of_the_benchmark(
     ("text", "told"),
     [("a: [", "--config: "), ("- a", "--config: not a mapping"), ("zzz: 1", "unknown key 'zzz'")],
 )
-def test_a_configuration_that_cannot_be_measured_is_told(
+def test_unusable_configuration_is_reported(
     root: Path, tmp_path: Path, text: str, told: str
 ) -> None:
     config = tmp_path / "wsgw.yaml"

@@ -1,4 +1,4 @@
-"""What stands in code blocks works."""
+"""Code blocks in documents work."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ VALVES = (
     "jwt",
     "message-log",
     "rate-limit",
-)  # a kind loads all of its plugin
+)  # a kind loads its whole plugin
 BASH = shutil.which("bash") or "bash"
 SOME_BACKEND = "upstream:\n  backends:\n    - url: ws://localhost:9090\n"
 
 
-def test_every_language_is_looked_after(blocks: list[Block]) -> None:
+def test_documents_have_blocks_of_each_checked_language(blocks: list[Block]) -> None:
     assert {block.language for block in blocks} <= LANGUAGES
     assert {"sh", "yaml", "python"} <= {block.language for block in blocks}
 
@@ -57,7 +57,7 @@ def module_of(block: Block) -> ModuleType:
 
 
 def plugins_in(document: Path, blocks: list[Block]) -> tuple[Block, ...]:
-    """Return the plugins that a document itself shows."""
+    """Returns the plugins that a document itself shows."""
     return tuple(
         block
         for block in blocks
@@ -67,7 +67,7 @@ def plugins_in(document: Path, blocks: list[Block]) -> tuple[Block, ...]:
 
 
 def plugins_with(shown: tuple[Block, ...]) -> Plugins:
-    """Return the installed plugins, the examples, and those that a document shows."""
+    """Returns the installed plugins, the examples, and the plugins that a document shows."""
     plugins = load_plugins(["amqp", "http", "redis", "ws", *VALVES])
     for name in EXAMPLES:
         plugins.register(importlib.import_module(name), name)
@@ -111,20 +111,20 @@ def test_plugins_in_documents_register(blocks: list[Block]) -> None:
         plugins_with(plugins_in(document, blocks))
 
 
-def test_toml_parses(blocks: list[Block]) -> None:
+def test_toml_blocks_parse(blocks: list[Block]) -> None:
     for block in blocks:
         if block.language == "toml":
             assert tomllib.loads(block.text), block
 
 
-def test_python_compiles(blocks: list[Block]) -> None:
+def test_python_blocks_compile(blocks: list[Block]) -> None:
     for block in blocks:
         if block.language == "python" and not block.comment.startswith("from: "):
             compile(block.text, str(block), "exec")
 
 
 @pytest.mark.slow
-def test_python_that_is_marked_runs(blocks: list[Block], tmp_path: Path) -> None:
+def test_python_blocks_marked_run_succeed(blocks: list[Block], tmp_path: Path) -> None:
     marked = [block for block in blocks if block.comment == "run"]
     assert marked
     for block in marked:
@@ -141,7 +141,7 @@ def test_python_that_is_marked_runs(blocks: list[Block], tmp_path: Path) -> None
         assert (result.returncode, result.stderr) == (0, ""), f"{block}\n{result.stderr}"
 
 
-def test_quotations_stand_in_their_files(blocks: list[Block], root: Path) -> None:
+def test_quoted_blocks_are_in_their_files(blocks: list[Block], root: Path) -> None:
     quoted = [block for block in blocks if block.comment.startswith("from: ")]
     assert quoted
     for block in quoted:
@@ -149,19 +149,19 @@ def test_quotations_stand_in_their_files(blocks: list[Block], root: Path) -> Non
         assert block.text in source, block
 
 
-def test_comments_above_blocks_mean_something(blocks: list[Block]) -> None:
+def test_comments_above_blocks_are_known_marks(blocks: list[Block]) -> None:
     known = ("run", "from: ", "generated: ", "drawn: ")
     for block in blocks:
         assert not block.comment or block.comment.startswith(known), block
 
 
-def test_shell_is_valid(blocks: list[Block]) -> None:
+def test_shell_blocks_are_valid(blocks: list[Block]) -> None:
     for block in blocks:
         if block.language == "sh":
             subprocess.run([BASH, "-n"], input=block.text, check=True, text=True)
 
 
-def test_the_readmes_file_and_variables_say_the_same(
+def test_readme_file_and_variables_give_the_same_configuration(
     blocks: list[Block], root: Path, tmp_path: Path
 ) -> None:
     own = [block for block in blocks if block.document == root / "README.md"]

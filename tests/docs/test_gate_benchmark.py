@@ -1,4 +1,4 @@
-"""The benchmark of gates measures something."""
+"""The benchmark of gates gives figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of web applications measures something."""
+"""The benchmark of web applications gives figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
     shutil.which("taskset") is None or len(os.sched_getaffinity(0)) < 2,
     reason="needs taskset and two processors",
 )
-def test_both_have_a_figure_and_there_is_a_ratio(root: Path) -> None:
+def test_gateway_and_bare_loop_have_figures_and_a_ratio(root: Path) -> None:
     script = root / "benchmarks" / "http_requests.py"
     result = subprocess.run(
         [sys.executable, script, "--rounds", "1", "--seconds", "0.5"],

@@ -1,4 +1,4 @@
-"""Links between documents lead somewhere."""
+"""Links between documents have targets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def without_code(path: Path) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    """Return the anchors that a forge makes of a document's headings."""
+    """Returns the anchors that a forge makes from a document's headings."""
     found: set[str] = set()
     counts: Counter[str] = Counter()
     text = re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
@@ -39,13 +39,13 @@ def test_links_and_anchors_exist(documents: list[Path], root: Path) -> None:
     assert broken == []
 
 
-def test_the_index_leads_to_every_document(root: Path) -> None:
+def test_index_links_to_every_document(root: Path) -> None:
     index = root / "docs" / "README.md"
     linked = {(index.parent / link).resolve() for link in _LINK.findall(index.read_text("utf-8"))}
     assert set((root / "docs").glob("*/*.md")) == linked
 
 
-def test_no_document_names_a_place_on_the_authors_machine(documents: list[Path]) -> None:
+def test_documents_name_no_path_of_the_authors_machine(documents: list[Path]) -> None:
     for document in documents:
         assert not re.search(r"/(?:home|work|root|Users|tmp)/", document.read_text("utf-8")), (
             document

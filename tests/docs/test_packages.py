@@ -1,4 +1,4 @@
-"""Each package says in its docstring what each of its modules is for."""
+"""Each package's docstring says what each of its modules is for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = sorted(
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=str)
-def test_a_package_names_its_modules(package: Path) -> None:
+def test_package_docstring_names_its_modules(package: Path) -> None:
     folder = ROOT / package
     text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
     named = set(re.findall(r"\w+", text.lower()))

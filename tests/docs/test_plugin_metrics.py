@@ -1,4 +1,4 @@
-"""The metrics reference has whatever a plugin counts, wherever in its code it does."""
+"""The metrics reference lists every metric of the plugins, wherever their code makes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLUGINS = sorted(
 
 
 def metrics_made_in(source: str) -> Iterator[str]:
-    """Yield the names that are given to `counter`, `gauge` or `histogram`, by whichever name."""
+    """Yields the names passed to `counter`, `gauge` or `histogram`, whatever these are called."""
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call) or not node.args:
             continue
@@ -41,7 +41,7 @@ def test_each_metric_of_a_plugin_is_in_the_reference(plugin: Path) -> None:
             assert possible & {*known}, file
 
 
-def test_metrics_are_found_however_they_are_made() -> None:
+def test_metrics_are_found_whatever_names_their_factory_has() -> None:
     source = """
 counter = context.metrics.counter
 one = counter("a", "A.")

@@ -1,4 +1,4 @@
-"""The benchmark of the broker backend measures something."""
+"""The benchmark of the broker backend gives figures."""
 
 from __future__ import annotations
 

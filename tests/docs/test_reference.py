@@ -1,4 +1,4 @@
-"""The reference says what the code does, all of it and nothing else."""
+"""The reference describes everything the code does, and nothing else."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ ONE_BACKEND = {"upstream": {"backends": [{"url": "ws://localhost:9090"}]}}
 
 @pytest.fixture
 def page(root: Path) -> Any:
-    """Return the text of a document in docs/."""
+    """Returns the text of a document in docs/."""
     return lambda name: (root / "docs" / name).read_text("utf-8")
 
 
 def rows(text: str) -> Iterator[list[str]]:
-    """Yield the cells of all rows of all tables, heads included."""
+    """Yields the cells of all table rows, including headings."""
     for line in text.splitlines():
         if line.startswith("|") and not line.startswith("|--"):
             yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
@@ -76,13 +76,15 @@ def test_generated_parts_are_up_to_date(make_reference: ModuleType, root: Path) 
         assert make_reference.up_to_date(text) == text, f"run tools/make_reference.py: {path.name}"
 
 
-def test_every_part_stands_in_one_document(make_reference: ModuleType, root: Path) -> None:
+def test_each_generated_part_is_in_exactly_one_document(
+    make_reference: ModuleType, root: Path
+) -> None:
     texts = [path.read_text("utf-8") for path in (root / "docs").rglob("*.md")]
     for name in make_reference.PARTS:
         assert sum(text.count(f"<!-- generated: {name} -->") for text in texts) == 1, name
 
 
-def test_no_meaning_is_left_over() -> None:
+def test_each_meaning_belongs_to_a_key() -> None:
     configuration = load_tool("reference_parts.configuration")
     keys = {key for _, section in configuration.sections(GatewayConfig) for key, _ in section}
     assert set(configuration.MEANINGS) <= keys
@@ -92,7 +94,7 @@ def test_no_meaning_is_left_over() -> None:
 
 
 def documented_defaults(text: str) -> dict[str, Any]:
-    """Return the keys of tables with their defaults as values; those without are left out."""
+    """Returns the keys of tables with their default values; keys without a default are left out."""
     defaults = {}
     for key, _, default, *_ in rows(text):
         if key.startswith("`") and default.startswith("`"):
@@ -101,7 +103,7 @@ def documented_defaults(text: str) -> dict[str, Any]:
 
 
 def as_file(defaults: dict[str, Any], *leave_out: str) -> dict[str, Any]:
-    """Nest keys as a file does, without those in which one of the texts occurs."""
+    """Nests keys as a file does, without those that contain one of the texts."""
     data: dict[str, Any] = {}
     for key, default in defaults.items():
         if not any(text in key for text in leave_out):
@@ -114,7 +116,7 @@ def as_file(defaults: dict[str, Any], *leave_out: str) -> dict[str, Any]:
 
 
 def keys_of(model: type[BaseModel], path: str = "") -> set[str]:
-    """Return all keys of a model that are not in lists, sections that may be left out included."""
+    """Returns all keys of a model that are not in lists, including those of optional sections."""
     found: set[str] = set()
     for name, field in model.model_fields.items():
         key = f"{path}{field.alias or name}"
@@ -125,13 +127,13 @@ def keys_of(model: type[BaseModel], path: str = "") -> set[str]:
 
 def test_documented_defaults_of_the_gateway_are_the_real_ones(page: Any) -> None:
     text = part(page("reference/configuration.md"), "configuration")
-    data = as_file(documented_defaults(text), "[]", "tls.")  # sections that need not be there
+    data = as_file(documented_defaults(text), "[]", "tls.")  # optional sections
     assert GatewayConfig.model_validate({**data, **ONE_BACKEND}) == GatewayConfig.model_validate(
         ONE_BACKEND
     )
 
 
-def test_every_key_of_the_gateway_is_documented_and_no_other(page: Any) -> None:
+def test_documented_keys_are_exactly_those_of_the_gateway(page: Any) -> None:
     text = part(page("reference/configuration.md"), "configuration")
     documented = {cells[0].strip("`") for cells in rows(text) if cells[0].startswith("`")}
     real = keys_of(GatewayConfig)
@@ -154,7 +156,7 @@ def test_every_key_of_the_gateway_is_documented_and_no_other(page: Any) -> None:
     }
 
 
-def test_keys_of_websocket_backends_are_documented_with_their_defaults(page: Any) -> None:
+def test_websocket_backend_keys_are_documented_with_their_defaults(page: Any) -> None:
     text = part(page("reference/configuration.md"), "websocket-backend")
     documented = {cells[0].strip("`") for cells in rows(text) if cells[0].startswith("`")}
     settings = WebSocketSettings(url="ws://localhost:9090")
@@ -164,7 +166,7 @@ def test_keys_of_websocket_backends_are_documented_with_their_defaults(page: Any
     assert WebSocketSettings.model_validate(given) == settings
 
 
-def test_keys_of_web_applications_are_documented_with_their_defaults(page: Any) -> None:
+def test_http_backend_keys_are_documented_with_their_defaults(page: Any) -> None:
     text = part(page("reference/configuration.md"), "http-backend")
     documented = {cells[0].strip("`") for cells in rows(text) if cells[0].startswith("`")}
     settings = HttpSettings.model_validate({"url": "http://localhost:9000"})
@@ -188,7 +190,7 @@ VARIABLE_TABLES = ("config_variables.py", "wsbalancer_variables.py")
 
 
 def names_in_code(root: Path) -> set[str]:
-    """Return what looks like the name of a variable among the texts of the code that reads them."""
+    """Returns the texts that look like variables' names in the code that reads the environment."""
     found: set[str] = set()
     for path in (root / "wsgw_core").rglob("*.py"):
         text = path.read_text("utf-8")
@@ -201,7 +203,7 @@ def names_in_code(root: Path) -> set[str]:
     return found
 
 
-def test_variables_are_those_of_the_code(page: Any, root: Path) -> None:
+def test_documented_variables_are_those_of_the_code(page: Any, root: Path) -> None:
     examples, _, tables = page("reference/environment.md").partition("## wsbalancer's")
     documented = {cells[0].strip("`") for cells in rows(tables)}
     assert documented - {"variable"} == names_in_code(root)
@@ -210,7 +212,7 @@ def test_variables_are_those_of_the_code(page: Any, root: Path) -> None:
         assert variable.upper() == f"`WSGW_{path.strip('`').upper()}`"
 
 
-def test_the_defaults_told_of_backends_are_those_of_websocket_backends() -> None:
+def test_backend_variable_defaults_are_those_of_websocket_backends() -> None:
     url = "ws://localhost:9090"
     for variable in BACKEND_VARIABLES:
         [key] = variable.key
@@ -261,7 +263,7 @@ def test_every_name_of_the_testing_kit_is_documented(page: Any) -> None:
     for found in pkgutil.iter_modules(testing.__path__):
         module = importlib.import_module(f"wsgw_core.testing.{found.name}")
         names |= set(getattr(module, "__all__", ()))
-    assert documented - {"name"} == names - {"Answer"}  # which only says what a script holds
+    assert documented - {"name"} == names - {"Answer"}  # only describes what a script contains
 
 
 def test_every_capability_is_documented_with_its_default(page: Any) -> None:
@@ -289,12 +291,12 @@ def test_every_member_of_a_protocol_is_documented(page: Any) -> None:
             assert documented - {"member"} == members
 
 
-def test_the_contracts_version_is_documented(page: Any) -> None:
+def test_contract_version_is_documented(page: Any) -> None:
     version = ".".join(map(str, api.API_VERSION))
     assert f"The version of the contract is {version}." in page(CONTRACT)
 
 
-def test_every_exception_is_documented_and_no_other(page: Any) -> None:
+def test_documented_exceptions_are_exactly_those_of_the_contract(page: Any) -> None:
     errors = {
         name
         for name in api.__all__
@@ -323,7 +325,7 @@ def test_counters_are_documented(page: Any) -> None:
 def test_metrics_of_all_plugins_in_the_workspace_are_documented(
     page: Any,
 ) -> None:
-    """Also those that a plugin would make later than its factory, which nobody would find."""
+    """Includes metrics that a plugin makes only after its factory has returned."""
     documented = {
         cells[0].strip("`").removesuffix("_total")
         for cells in rows(part(page("reference/metrics.md"), "metrics-of-plugins"))
@@ -374,7 +376,7 @@ async def is_not_called(_request: Any) -> Any:
     raise AssertionError("only the table is looked at")
 
 
-def test_the_admin_calls_are_those_that_are_routed(page: Any) -> None:
+def test_documented_admin_calls_are_exactly_the_routed_ones(page: Any) -> None:
     application = make_application(
         AdminOptions(),
         dict.fromkeys((call.name for call in CALLS), is_not_called),
@@ -398,12 +400,12 @@ def test_the_admin_calls_are_those_that_are_routed(page: Any) -> None:
     }
 
 
-def test_the_roles_are_documented(page: Any) -> None:
+def test_roles_are_documented(page: Any) -> None:
     told = {cells[0].strip("`") for cells in rows(page("how-to/secure-the-admin-api.md"))}
     assert told - {"role"} == set(get_args(Role))
 
 
-def test_statuses_of_the_admin_api_are_those_of_the_code(page: Any, root: Path) -> None:
+def test_admin_api_statuses_are_those_of_the_code(page: Any, root: Path) -> None:
     text = page("reference/admin-api.md")
     table = text[text.index("## Answers") : text.index("## What is listed")]
     documented = {int(cells[0]) for cells in rows(table) if cells[0].isdigit()}
@@ -416,19 +418,19 @@ def test_statuses_of_the_admin_api_are_those_of_the_code(page: Any, root: Path) 
 def test_fields_of_lists_are_documented(page: Any) -> None:
     text = page("reference/admin-api.md")
     for name in ("backends", "sessions", "frontends"):
-        for field in openapi._ANSWERS[name]["items"]["properties"]:  # noqa: SLF001 - the truth
+        for field in openapi._ANSWERS[name]["items"]["properties"]:  # noqa: SLF001 - the source of the names
             assert f"`{field}`" in text, field
 
 
-def test_counters_named_elsewhere_exist(documents: list[Path]) -> None:
+def test_counters_named_in_other_documents_exist(documents: list[Path]) -> None:
     metrics = Metrics()
     GatewayCounters(metrics)
     names = {counter.name for counter in metrics} | {family.name for family in FAMILIES}
     metric_tables = load_tool("reference_parts.metric_tables")
     for source in metric_tables.sources():
         names |= {family.name for family in metric_tables.plugin_metrics(source)}
-    names |= set(Limits.__annotations__)  # plugins are given bounds of such names
-    names |= set(dir(FakeClient))  # which the reference lists
+    names |= set(Limits.__annotations__)  # bounds of these names are passed to plugins
+    names |= set(dir(FakeClient))  # listed in the reference
     for document in documents:
         found = re.findall(
             r"`(\w+_(?:messages|expired|declined|refused|errors))`", document.read_text()
@@ -445,7 +447,7 @@ def numbers(root: Path, files: list[str], low: int, high: int) -> set[int]:
     }
 
 
-def test_statuses_are_those_of_the_code(page: Any, root: Path) -> None:
+def test_documented_statuses_are_those_of_the_code(page: Any, root: Path) -> None:
     table = page("reference/statuses-and-close-codes.md").partition("## How a session ends")[0]
     documented = {int(cells[0]) for cells in rows(table) if cells[0].isdigit()}
     files = [
@@ -458,34 +460,34 @@ def test_statuses_are_those_of_the_code(page: Any, root: Path) -> None:
     assert documented == numbers(root, files, 300, 600) | {101}
 
 
-def test_headers_of_a_declining_backend_are_those_of_the_code(page: Any) -> None:
+def test_headers_of_declining_backend_are_those_of_the_code(page: Any) -> None:
     text = page("reference/statuses-and-close-codes.md").lower()
-    for name in session_opener._PASSED_ON:  # noqa: SLF001 - where the truth is
+    for name in session_opener._PASSED_ON:  # noqa: SLF001 - the source of the names
         assert f"`{name}`" in text
 
 
-def test_close_codes_are_named_and_those_of_sessions_are_in_one_table(root: Path) -> None:
+def test_close_codes_have_names_and_those_of_sessions_are_in_one_table(root: Path) -> None:
     both_legs = (root / "wsgw_core", root / "plugins" / "wsgw_ws" / "src")
     for path in (path for leg in both_legs for path in leg.rglob("*.py")):
         if "testing" not in path.parts and path.name != "close_codes.py":
             assert not numbers(root, [str(path)], 1001, 1016), path
 
 
-def test_headers_that_are_dropped_are_those_of_the_code(page: Any) -> None:
+def test_dropped_headers_are_those_of_the_code(page: Any) -> None:
     text = page("reference/headers.md").lower()
-    for name in request_headers._HOP_BY_HOP:  # noqa: SLF001 - where the truth is
+    for name in request_headers._HOP_BY_HOP:  # noqa: SLF001 - the source of the names
         shown = "sec-websocket-*" if name.startswith("sec-websocket-") else name
         assert f"`{shown}`" in text, name
 
 
-def test_headers_that_are_added_are_those_of_the_code(page: Any, root: Path) -> None:
+def test_added_headers_are_those_of_the_code(page: Any, root: Path) -> None:
     text = page("reference/headers.md")
     code = (root / "wsgw_core" / "relay" / "failover" / "dial_requests.py").read_text("utf-8")
     assert set(re.findall(r"X-Wsgw-\w+", code)) == set(re.findall(r"X-Wsgw-\w+", text))
     assert GatewayConfig.model_validate(ONE_BACKEND).server.reconnect_header in text
 
 
-def test_the_diagram_is_the_table(page: Any) -> None:
+def test_state_diagram_matches_the_table(page: Any) -> None:
     assert f"```mermaid\n{mermaid()}\n```" in page("explanation/session-states.md")
 
 
@@ -497,7 +499,7 @@ def test_every_state_and_event_is_explained(page: Any) -> None:
     }
 
 
-def test_folders_in_contributing_exist(root: Path) -> None:
+def test_folders_named_in_contributing_exist(root: Path) -> None:
     text = (root / "CONTRIBUTING.md").read_text("utf-8")
     for pattern in re.findall(r"^\| `([\w*/]+/)`", text, re.MULTILINE):
         assert list(root.glob(pattern.rstrip("/"))), pattern

@@ -1,4 +1,4 @@
-"""The documentation's site: whole, or not made at all."""
+"""The documentation site: complete, or an error."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PAGE = """# Deploy it
 
 @pytest.fixture
 def repository(root: Path, tmp_path: Path) -> Path:
-    """A small one, whose pages are made as ours are."""
+    """Returns a small repository whose pages are made like ours."""
     repository = tmp_path / "repository"
     (repository / "docs" / "how-to").mkdir(parents=True)
     shutil.copy(root / "docs" / "conf.py", repository / "docs")
@@ -46,7 +46,7 @@ def repository(root: Path, tmp_path: Path) -> Path:
     return repository
 
 
-def test_the_site_has_every_page_and_links_to_files_are_words(root: Path, tmp_path: Path) -> None:
+def test_site_has_every_page_and_shows_links_to_files_as_words(root: Path, tmp_path: Path) -> None:
     made = make_site(root / "docs", tmp_path)
     assert (made.returncode, made.stderr) == (0, "")
     pages = {
@@ -58,7 +58,7 @@ def test_the_site_has_every_page_and_links_to_files_are_words(root: Path, tmp_pa
     assert "../../deploy" not in deploy
 
 
-def test_links_to_files_lead_to_the_forge(repository: Path, tmp_path: Path) -> None:
+def test_links_to_files_point_to_the_forge(repository: Path, tmp_path: Path) -> None:
     made = make_site(
         repository / "docs", tmp_path / "site", DOCS_REPOSITORY="https://forge.example/blob/main/"
     )
@@ -67,7 +67,7 @@ def test_links_to_files_lead_to_the_forge(repository: Path, tmp_path: Path) -> N
     assert 'href="https://forge.example/blob/main/deploy"' in deploy
 
 
-def test_broken_links_and_pages_that_nothing_lists_fail(repository: Path, tmp_path: Path) -> None:
+def test_broken_links_and_unlisted_pages_fail(repository: Path, tmp_path: Path) -> None:
     page = repository / "docs" / "how-to" / "deploy.md"
     page.write_text(f"{PAGE}\n[gone](no-such-page.md)\n[too](#no-such-part)\n")
     (repository / "docs" / "stray.md").write_text("# A page outside the four kinds\n")

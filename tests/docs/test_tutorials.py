@@ -1,4 +1,4 @@
-"""The tutorials are run as they are written, with other ports and less patience."""
+"""Runs the tutorials as written, with other ports and shorter waits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PORTS = ("4222", "8080", "9090", "9091", "9100", "9101")
 
 
 class Terminal:
-    """A shell into which blocks are typed, and all that it shows."""
+    """A shell that blocks are typed into, and everything it has printed."""
 
     def __init__(self, folder: Path, variables: dict[str, str]) -> None:
         programs = Path(sys.executable).parent
@@ -54,13 +54,13 @@ class Terminal:
         self._reader.start()
 
     def type(self, text: str) -> None:
-        """Type a block."""
+        """Types a block."""
         assert self._shell.stdin is not None
         self._shell.stdin.write(text)
         self._shell.stdin.flush()
 
     def wait_for(self, pattern: str, since: int) -> None:
-        """Wait until something is shown behind a position; fail when it is not."""
+        """Waits until the shell prints the pattern after this position; fails when it does not."""
         deadline = time.monotonic() + TIMEOUT
         with self._grown:
             while not re.search(pattern, self.shown[since:]):
@@ -69,7 +69,7 @@ class Terminal:
                 self._grown.wait(left)
 
     def end(self) -> None:
-        """End the shell and whatever it has started."""
+        """Ends the shell and everything it has started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._shell.pid, signal.SIGKILL)
         self._shell.wait()
@@ -94,7 +94,7 @@ def terminal(tmp_path: Path, root: Path) -> Iterator[Terminal]:
     terminal = Terminal(
         tmp_path,
         {
-            # The command installs beside the test's environment and needs no network.
+            # The command installs into the test's environment and needs no network.
             "PIP_TARGET": str(site),
             "PIP_NO_DEPS": "1",
             "PIP_NO_BUILD_ISOLATION": "0",  # pip's own way to say "without isolation"
@@ -114,7 +114,7 @@ def follow(
     replacements: dict[str, str],
     expected: list[list[str]],
 ) -> None:
-    """Save the files and type the commands of a tutorial, and see what it says will be seen."""
+    """Saves the files of a tutorial, types its commands, and checks the output it announces."""
     replacements |= dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     assert sum(block.language == "sh" for block in blocks) == len(expected)
     for block in blocks:
@@ -139,7 +139,9 @@ def of(document: Path, blocks: list[Block]) -> list[Block]:
 
 
 @pytest.mark.slow
-def test_first_gateway(terminal: Terminal, tmp_path: Path, root: Path, blocks: list[Block]) -> None:
+def test_first_gateway_tutorial_works(
+    terminal: Terminal, tmp_path: Path, root: Path, blocks: list[Block]
+) -> None:
     follow(
         terminal,
         tmp_path,
@@ -165,7 +167,9 @@ def test_first_gateway(terminal: Terminal, tmp_path: Path, root: Path, blocks: l
 
 
 @pytest.mark.slow
-def test_first_plugin(terminal: Terminal, tmp_path: Path, root: Path, blocks: list[Block]) -> None:
+def test_first_plugin_tutorial_works(
+    terminal: Terminal, tmp_path: Path, root: Path, blocks: list[Block]
+) -> None:
     follow(
         terminal,
         tmp_path,
@@ -185,7 +189,9 @@ def test_first_plugin(terminal: Terminal, tmp_path: Path, root: Path, blocks: li
 
 
 @pytest.mark.slow
-def test_write_a_valve(terminal: Terminal, tmp_path: Path, root: Path, blocks: list[Block]) -> None:
+def test_write_a_valve_tutorial_works(
+    terminal: Terminal, tmp_path: Path, root: Path, blocks: list[Block]
+) -> None:
     follow(
         terminal,
         tmp_path,
@@ -200,7 +206,7 @@ def test_write_a_valve(terminal: Terminal, tmp_path: Path, root: Path, blocks: l
 
 
 @pytest.mark.slow
-def test_write_a_broker_backend(
+def test_write_a_broker_backend_tutorial_works(
     terminal: Terminal, tmp_path: Path, root: Path, blocks: list[Block]
 ) -> None:
     follow(

@@ -1,4 +1,4 @@
-"""The benchmark of valves measures something."""
+"""The benchmark of valves gives figures."""
 
 from __future__ import annotations
 

@@ -62,9 +62,9 @@ class Outcome:
     """What became of the bytes.
 
     Attributes:
-        status: 101 for a valid answer, that of one that declines, 0 for anything else.
-        headers: of the answer.
-        body: of one that declines; behind a 101 the first bytes of the websocket.
+        status: 101 for a valid answer, the answer's own if it declines, 0 for anything else.
+        headers: the answer's headers.
+        body: the body of a declining answer; after a 101, the first bytes of the websocket.
         subprotocol, compressed: what was agreed on.
     """
 

@@ -1,4 +1,4 @@
-"""Finds out whether something of ours has failed where nobody would see it."""
+"""Detects faults of our own code that only the log shows."""
 
 from __future__ import annotations
 

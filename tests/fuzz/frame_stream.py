@@ -40,7 +40,7 @@ class Stream:
 
     Attributes:
         data: the bytes.
-        cuts: sizes of the reads, over and over; empty: all in one.
+        cuts: sizes of the reads, repeated; empty: a single read.
         client_side: whether we are the client.
         compressed: whether permessage-deflate was agreed on.
     """
@@ -78,8 +78,8 @@ class Outcome:
     """What became of it.
 
     Attributes:
-        deaf: a final block has come, as it may, and all compressed data behind it was taken for
-            nothing. That is how the other implementation is; ours begins another stream.
+        deaf: a final block has come, as it may, and all compressed data after it was ignored.
+            The other implementation does so; ours begins another stream.
     """
 
     messages: list[Message] = field(default_factory=list)

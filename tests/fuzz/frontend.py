@@ -43,9 +43,9 @@ class Outcome:
     """What became of the client.
 
     Attributes:
-        status: it was answered; 0: it was not.
-        frames: that it was sent.
-        received: messages that backends were sent.
+        status: the status of the answer; 0: there was none.
+        frames: the frames that the client received.
+        received: the messages that backends received.
     """
 
     status: int

@@ -21,7 +21,7 @@ KEPT = Path(__file__).parents[2] / "build" / "fuzz"
 
 
 def frames(data: bytes) -> None:
-    """Read any bytes as frames, beside another implementation."""
+    """Reads any bytes as frames, against another implementation."""
     frame_stream.check(frame_stream.Stream.from_bytes(data))
 
 
@@ -34,7 +34,7 @@ TARGETS: dict[str, tuple[Callable[[bytes], object], Iterable[bytes]]] = {
 
 
 def corpus(target: str, seeds: Iterable[bytes]) -> str:
-    """Return the folder of a target's inputs, with the seeds in it."""
+    """Returns the folder of a target's inputs, including the seeds."""
     folder = KEPT / target
     folder.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(seeds):
@@ -43,7 +43,7 @@ def corpus(target: str, seeds: Iterable[bytes]) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Run one target until libFuzzer ends it."""
+    """Runs one target until libFuzzer ends it."""
     if len(arguments) < 2 or arguments[1] not in TARGETS:
         sys.exit(f"{__doc__}\ntargets: {', '.join(TARGETS)}")
     program, target, *options = arguments

@@ -42,8 +42,8 @@ class Outcome:
     """What became of the bytes.
 
     Attributes:
-        status: of the answer: 101 for a valid handshake, 0 while the head is not complete.
-        head, rest: where the head ends.
+        status: that of the answer: 101 for a valid handshake, 0 while the head is incomplete.
+        head, rest: the bytes before and after the end of the head.
     """
 
     status: int

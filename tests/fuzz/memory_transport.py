@@ -8,7 +8,7 @@ from typing import Any
 
 
 class MemoryTransport(asyncio.Transport):
-    """Hands bytes to its protocol and keeps what that writes.
+    """Delivers bytes to its protocol and records what the protocol writes.
 
     Args:
         protocol: gets `connection_made` from `connect`.
@@ -29,26 +29,26 @@ class MemoryTransport(asyncio.Transport):
         self.lost = False
 
     def connect(self) -> None:
-        """Tell the protocol."""
+        """Connects the protocol."""
         self._protocol.connection_made(self)
 
     def feed(self, data: bytes) -> None:
-        """Let bytes arrive, now or when the reading is resumed."""
+        """Delivers bytes, at once or when reading is resumed."""
         self._waiting.append(data)
         self._deliver()
 
     @property
     def unread(self) -> bytes:
-        """What has arrived and was not taken."""
+        """Returns what has arrived and was not read."""
         return b"".join(self._waiting)
 
     def end(self) -> None:
-        """Say that no more will arrive, from the other side."""
+        """Ends the input, as the other side does."""
         if not self._closing and not self._protocol.eof_received():  # type: ignore[attr-defined]  # both kinds have it
             self.close()
 
     def hang_up(self) -> None:
-        """Break the connection off, from the other side."""
+        """Breaks the connection off, as the other side does."""
         self._closing = True
         self._lose()
 
@@ -71,7 +71,7 @@ class MemoryTransport(asyncio.Transport):
             self.lost = True
             self._protocol.connection_lost(None)
 
-    # What the protocol calls
+    # The transport's interface
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._protocol = protocol

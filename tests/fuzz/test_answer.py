@@ -1,4 +1,4 @@
-"""Any bytes as a backend's answer: accepted, declined or none, whatever the pieces."""
+"""Any bytes as a backend's answer are accepted, declined or unusable, however they are split."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _BODIES = st.one_of(
 
 @st.composite
 def all_answers(draw: st.DrawFn) -> bytes:
-    """Answers that are nearly right, perhaps with another one before."""
+    """Generates almost valid answers, sometimes with another one before."""
     seeds = [seed[2:].partition(b"\r\n\r\n")[0] for seed in SEEDS]
     data = b""
     for _ in range(draw(st.integers(1, 2))):
@@ -75,20 +75,20 @@ def all_answers(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=600)
 @given(all_answers(), st.integers(0, 3), st.integers(0, 255))
-def test_answers_nearly_right(answer: bytes, switches: int, size: int) -> None:
+def test_almost_valid_answers_keep_the_rules(answer: bytes, switches: int, size: int) -> None:
     check(bytes([switches, size]) + answer)
 
 
 @settings(max_examples=200)
 @given(st.binary(max_size=120))
-def test_any_bytes(data: bytes) -> None:
+def test_any_bytes_keep_the_rules(data: bytes) -> None:
     check(data)
 
 
 @pytest.mark.parametrize(
     ("seed", "status"), list(zip(SEEDS, (101, 101, 403, 302, 401, 0, 404, 410), strict=True))
 )
-def test_the_seeds_reach_what_they_are_for(seed: bytes, status: int) -> None:
+def test_each_seed_has_its_outcome(seed: bytes, status: int) -> None:
     outcome = check(seed)
     assert outcome.status == status
     assert (outcome.subprotocol, outcome.compressed) == (

@@ -1,4 +1,4 @@
-"""Any bytes behind a handshake: read as another implementation reads them, and never a fault."""
+"""Any bytes after a handshake are read as another implementation reads them, without a fault."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TAIL = b"\x00\x00\xff\xff"
 
 @dataclass(frozen=True)
 class Piece:
-    """One frame, or something like one."""
+    """A frame, or almost a frame."""
 
     opcode: int
     payload: bytes
@@ -29,7 +29,7 @@ class Piece:
 
 
 def lengths() -> st.SearchStrategy[bytes]:
-    """Payloads short and long, and around the bound."""
+    """Generates short and long payloads, and some around the bound."""
     sizes = st.sampled_from([125, 126, 127, MAX_SIZE - 1, MAX_SIZE, MAX_SIZE + 1, MAX_SIZE * 3])
     return st.one_of(
         st.binary(max_size=30),
@@ -70,7 +70,7 @@ CLOSES = st.builds(
 
 
 def serialise(pieces: list[Piece], *, masked: bool) -> bytes:
-    """Write the frames; compressed ones share a context."""
+    """Writes the frames; compressed ones share a context."""
     compressor = zlib.compressobj(wbits=-12)
     data = b""
     for piece in pieces:
@@ -97,7 +97,7 @@ def serialise(pieces: list[Piece], *, masked: bool) -> bytes:
 
 @st.composite
 def streams(draw: st.DrawFn) -> Stream:
-    """Mostly valid frames, sometimes with something else among or behind them."""
+    """Generates mostly valid frames, sometimes with other bytes among or after them."""
     client_side, compressed = draw(st.booleans()), draw(st.booleans())
     pieces = draw(st.lists(GOOD, max_size=8))
     pieces += draw(st.lists(st.one_of(BAD, CLOSES), max_size=2))
@@ -112,19 +112,19 @@ def streams(draw: st.DrawFn) -> Stream:
 
 @settings(max_examples=600)
 @given(streams())
-def test_frames_right_and_wrong(stream: Stream) -> None:
+def test_valid_and_invalid_frames_are_read_alike(stream: Stream) -> None:
     check(stream)
 
 
 @settings(max_examples=200)
 @given(st.binary(max_size=200))
 @example(b"\x02\x00" + b"\xc1\x83" + b"\0\0\0\0" + b"\xff\xff\xff")
-def test_any_bytes(data: bytes) -> None:
+def test_any_bytes_are_read_alike(data: bytes) -> None:
     check(Stream.from_bytes(data))
 
 
-def test_the_comparison_sees_messages() -> None:
-    """Against a check that compares nothing with nothing."""
+def test_comparison_sees_messages() -> None:
+    """Guards against a check that compares nothing with nothing."""
     noise = os.urandom(100)
     stream = Stream(serialise([Piece(1, b"one"), Piece(2, noise, deflated=True)], masked=True))
     outcome = check(Stream(stream.data, (3,), compressed=True))
@@ -132,7 +132,7 @@ def test_the_comparison_sees_messages() -> None:
     assert check(stream).violation is not None
 
 
-def test_the_comparison_sees_the_bounds() -> None:
+def test_comparison_sees_the_bounds() -> None:
     fragments = [Piece(0, b"", fin=False)] * MAX_FRAGMENTS
     data = serialise([Piece(1, b"", fin=False), *fragments], masked=True)
     violation = check(Stream(data)).violation

@@ -1,4 +1,4 @@
-"""Clients that send any bytes in any pieces: answered or dropped, and nothing of them stays."""
+"""Clients that send any bytes in any pieces are answered or dropped, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ _FRAMES = st.one_of(
 
 @settings(max_examples=400)
 @given(st.integers(0, 63), st.integers(0, 255), st.lists(_FRAMES, max_size=6).map(b"".join))
-def test_any_bytes_behind_a_handshake(script: int, size: int, behind: bytes) -> None:
+def test_any_frames_after_a_handshake_get_101_403_or_502(
+    script: int, size: int, behind: bytes
+) -> None:
     assert check(bytes([script, size]) + HANDSHAKE + behind).status in (101, 403, 502)
 
 
@@ -39,7 +41,7 @@ def test_any_bytes_behind_a_handshake(script: int, size: int, behind: bytes) -> 
     st.integers(0, 5),
     st.binary(max_size=5),
 )
-def test_handshakes_nearly_right(
+def test_almost_valid_handshakes_keep_the_rules(
     script: int, size: int, place: int, gap: int, other: bytes
 ) -> None:
     request = HANDSHAKE[:place] + other + HANDSHAKE[place + gap :]
@@ -48,12 +50,12 @@ def test_handshakes_nearly_right(
 
 @settings(max_examples=100)
 @given(st.binary(max_size=60))
-def test_any_bytes(data: bytes) -> None:
+def test_any_bytes_get_400_408_or_431(data: bytes) -> None:
     assert check(data).status in (400, 408, 431)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_seeds_reach_what_they_are_for(seed: bytes) -> None:
+def test_each_seed_has_its_outcome(seed: bytes) -> None:
     outcome = check(seed)
     script = seed[0]
     assert outcome.status == {2: 403, 3: 502, 4: 502}.get(script, 101)
@@ -65,7 +67,7 @@ def test_the_seeds_reach_what_they_are_for(seed: bytes) -> None:
 
 
 @on_virtual_clock
-async def test_who_floods_before_it_is_answered_is_not_read_for_ever() -> None:
+async def test_flood_before_the_answer_is_dropped_after_502() -> None:
     backend = FakeBackend("blue")
     backend.will(Hang())
     bench = FrontendBench(backend)

@@ -1,4 +1,4 @@
-"""Any bytes as the head of a request: read as others read them, whatever the pieces."""
+"""Any bytes as the head of a request are read as others read them, however they are split."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _VERSIONS = st.sampled_from([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0",
 
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
-    """Heads that are nearly right: a good one with something put in, left out or changed."""
+    """Generates almost valid heads: a valid one with lines added, removed or changed."""
     first = b" ".join([draw(_METHODS), draw(_TARGETS), draw(_VERSIONS)])
     lines = list(draw(st.sampled_from(SEEDS))[1:].split(b"\r\n")[1:6])
     for _ in range(draw(st.integers(0, 3))):
@@ -76,19 +76,19 @@ def requests(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=600)
 @given(requests(), st.integers(0, 255))
-def test_heads_nearly_right(head: bytes, size: int) -> None:
+def test_almost_valid_heads_are_read_alike(head: bytes, size: int) -> None:
     check(bytes([size]) + head)
 
 
 @settings(max_examples=200)
 @given(st.binary(max_size=120))
-def test_any_bytes(data: bytes) -> None:
+def test_any_bytes_are_read_alike(data: bytes) -> None:
     check(data)
 
 
 @settings(max_examples=50)
 @given(st.integers(0, 255), st.integers(0, 30), st.integers(0, 3000))
-def test_heads_around_the_bounds(size: int, count: int, length: int) -> None:
+def test_heads_around_the_bounds_are_read_alike(size: int, count: int, length: int) -> None:
     padding = b"X: a\r\n" * count + b"Y: " + b"y" * length
     check(bytes([size]) + SEEDS[0][1:-2] + padding + b"\r\n\r\n")
 
@@ -96,5 +96,5 @@ def test_heads_around_the_bounds(size: int, count: int, length: int) -> None:
 @pytest.mark.parametrize(
     ("seed", "status"), list(zip(SEEDS, (101, 101, 400, 426, 101, 505), strict=True))
 )
-def test_the_seeds_reach_what_they_are_for(seed: bytes, status: int) -> None:
+def test_each_seed_has_its_outcome(seed: bytes, status: int) -> None:
     assert check(seed).status == status

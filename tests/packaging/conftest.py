@@ -1,4 +1,4 @@
-"""What the repository declares, and what is built from it."""
+"""The repository's distributions, and the files built from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Project:
-    """One distribution's folder and what its pyproject.toml says."""
+    """The folder of a distribution and the content of its pyproject.toml."""
 
     folder: Path
     pyproject: dict[str, Any]
@@ -33,13 +33,13 @@ class Project:
 
     @property
     def file_name(self) -> str:
-        """How files built from it, and its package, spell the name."""
+        """Returns the name as its built files and its package spell it."""
         return self.name.replace("-", "_")
 
 
 @dataclass(frozen=True)
 class Built:
-    """The files built from one distribution."""
+    """The files built from a distribution."""
 
     wheel: Path
     sdist: Path
@@ -89,13 +89,13 @@ def projects(core: Project, plugins: list[Project], bundle: Project) -> list[Pro
 
 @pytest.fixture(scope="session")
 def build() -> Callable[[Path, Path], None]:
-    """Build the wheel and the sdist of a folder into another."""
+    """Builds the wheel and the sdist of a folder into another folder."""
     return _build
 
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Lend:
-    """Lend a folder of all processes of this run to one at a time: what is dear is made once."""
+    """Lends a folder of the whole run to one process at a time; costly content is made once."""
     own = tmp_path_factory.getbasetemp()
     common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
@@ -112,7 +112,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Lend:
 
 @pytest.fixture(scope="session")
 def built(projects: list[Project], shared: Lend) -> dict[str, Built]:
-    """All wheels and sdists, by the distribution's name."""
+    """Returns all wheels and sdists, by the distribution's name."""
     found = {}
     with shared("dist") as target:
         for project in projects:

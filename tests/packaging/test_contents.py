@@ -1,4 +1,4 @@
-"""What the wheels and sdists hold."""
+"""The content of the wheels and sdists."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ def dist_info(project: Project, built: Built) -> str:
     return f"{project.file_name}-{built.version}.dist-info"
 
 
-def test_core_wheel_holds_the_package_and_nothing_else(
-    core: Project, built: dict[str, Built]
-) -> None:
+def test_core_wheel_holds_only_its_package(core: Project, built: dict[str, Built]) -> None:
     names = set(in_wheel(built["wsgw-core"].wheel))
     metadata = dist_info(core, built["wsgw-core"])
     assert top_level(names) == {"wsgw_core", metadata}
@@ -51,7 +49,7 @@ def test_core_wheel_holds_the_package_and_nothing_else(
     assert {"wsgw_core/py.typed", f"{metadata}/licenses/LICENSE"} <= names
 
 
-def test_plugin_wheels_hold_their_package_and_nothing_else(
+def test_plugin_wheels_hold_only_their_package(
     plugins: list[Project], built: dict[str, Built]
 ) -> None:
     for plugin in plugins:
@@ -91,7 +89,7 @@ def test_core_sdist_holds_no_plugin_test_or_document(
     assert {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"} <= names
 
 
-def test_sdists_build_the_same_wheels_again(
+def test_wheels_built_from_sdists_are_the_same(
     projects: list[Project],
     built: dict[str, Built],
     build: Callable[[Path, Path], None],
@@ -100,7 +98,7 @@ def test_sdists_build_the_same_wheels_again(
     for project in projects:
         original = built[project.name]
         with tarfile.open(original.sdist) as archive:
-            # as the argument `filter` does, which Python 3.11 has only from 3.11.4 on
+            # like the argument `filter`, which Python 3.11 has only since 3.11.4
             archive.extraction_filter = getattr(tarfile, "data_filter", None)
             archive.extractall(tmp_path)  # noqa: S202 - our own
         unpacked = tmp_path / original.sdist.name.removesuffix(".tar.gz")
@@ -109,7 +107,7 @@ def test_sdists_build_the_same_wheels_again(
         assert in_wheel(again / original.wheel.name) == in_wheel(original.wheel)
 
 
-def test_entry_points_name_modules_that_the_wheel_holds(
+def test_entry_points_name_modules_in_the_wheel(
     projects: list[Project], built: dict[str, Built]
 ) -> None:
     for project in projects:
@@ -124,7 +122,7 @@ def test_entry_points_name_modules_that_the_wheel_holds(
                 assert module in files, f"{project.name}: {section}: {name} = {target}"
 
 
-def test_plugins_offer_entry_points_to_the_gateway(plugins: list[Project]) -> None:
+def test_plugins_have_entry_points_for_the_gateway(plugins: list[Project]) -> None:
     for plugin in plugins:
         groups = plugin.pyproject["project"]["entry-points"]
         assert groups, plugin.name

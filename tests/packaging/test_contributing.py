@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md says what is there."""
+"""CONTRIBUTING.md names only existing files and make targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who depends on whom: bundle, plugins, core, and never the other way."""
+"""Dependencies: the bundle needs plugins, plugins need the core, and never the reverse."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def strings(value: Any) -> list[str]:
 
 
 def imported_packages(folder: Path, *, leave_out: str = "") -> set[str]:
-    """Top-level names of what the modules of a package import, at any depth of their code."""
+    """Returns the top-level names of all imports in a package's modules, at any depth."""
     found = set()
     for path in folder.rglob("*.py"):
         if leave_out in path.relative_to(folder).parts:
@@ -54,7 +54,7 @@ def imported_packages(folder: Path, *, leave_out: str = "") -> set[str]:
 
 
 def distributions_of(packages: set[str], projects: list[Project]) -> set[str]:
-    """Whom these packages come from; ours are editable, whose packages metadata does not list."""
+    """Returns the distributions of these packages; metadata lists no packages of editable ones."""
     known = dict(packages_distributions()) | {
         project.file_name: [project.name] for project in projects
     }
@@ -70,7 +70,7 @@ def test_core_names_no_plugin(core: Project, plugins: list[Project], bundle: Pro
         ]
 
 
-def test_plugins_need_the_core_and_no_other_of_ours(
+def test_plugins_need_the_core_and_no_other_plugin(
     plugins: list[Project], projects: list[Project]
 ) -> None:
     ours = {project.name for project in projects}
@@ -85,7 +85,7 @@ def test_bundle_needs_the_core_and_plugins(
     assert everything_required(bundle) <= {core.name, *(plugin.name for plugin in plugins)}
 
 
-def test_ranges_on_our_own_have_both_ends_and_take_the_current_version(
+def test_ranges_of_our_distributions_have_both_ends_and_include_current_version(
     projects: list[Project], built: dict[str, Built]
 ) -> None:
     for project in projects:
@@ -110,13 +110,13 @@ def test_plugins_declare_exactly_what_they_import(
         assert distributions_of(imported - {plugin.file_name}, projects) == set(runtime(plugin))
 
 
-def test_build_backend_is_pinned_alike(projects: list[Project]) -> None:
+def test_build_backend_has_the_same_pin_everywhere(projects: list[Project]) -> None:
     assert {str(project.pyproject["build-system"]) for project in projects} == {
         str({"requires": ["hatchling>=1.27,<2"], "build-backend": "hatchling.build"})
     }
 
 
-def test_constraints_pin_what_is_required_within_its_range(
+def test_constraints_pin_requirements_within_their_ranges(
     root: Path, projects: list[Project]
 ) -> None:
     lines = (root / "constraints.txt").read_text("utf-8").splitlines()
@@ -130,7 +130,7 @@ def test_constraints_pin_what_is_required_within_its_range(
                 assert versions[name] in requirement.specifier, f"{project.name}: {requirement}"
 
 
-def test_shared_requirements_have_one_range(projects: list[Project]) -> None:
+def test_shared_requirements_have_the_same_range(projects: list[Project]) -> None:
     ranges: dict[str, set[str]] = {}
     for project in projects:
         for name, requirement in runtime(project).items():

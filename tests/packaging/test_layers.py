@@ -1,4 +1,4 @@
-"""Layers that import-linter does not see: the tests, and that its contracts leave no plugin out."""
+"""Layers that import-linter does not check: the tests, and that contracts cover every plugin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Yield the full names of the modules that a file imports absolutely."""
+    """Yields the full names of the modules that a file imports absolutely."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -23,7 +23,7 @@ def imports(path: Path) -> Iterator[str]:
                 yield node.module
 
 
-def test_plugin_tests_use_only_what_is_public(core: Project, plugins: list[Project]) -> None:
+def test_plugin_tests_import_only_public_modules(core: Project, plugins: list[Project]) -> None:
     allowed = {"wsgw_core.api", "wsgw_core.testing", "wsgw_core.websocket"}
     for plugin in plugins:
         also = core_modules_for(core, plugin) if plugin.file_name == "wsgw_drill" else set()
@@ -34,7 +34,7 @@ def test_plugin_tests_use_only_what_is_public(core: Project, plugins: list[Proje
 
 
 def core_modules_for(core: Project, plugin: Project) -> set[str]:
-    """Return what the import contract of a plugin lets it use of the core."""
+    """Returns the modules of the core that a plugin's import contract allows."""
     contracts = core.pyproject["tool"]["importlinter"]["contracts"]
     (contract,) = [c for c in contracts if c.get("source_modules") == [plugin.file_name]]
     modules = [line.partition(" -> ")[2] for line in contract["ignore_imports"]]

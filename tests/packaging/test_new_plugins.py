@@ -1,4 +1,4 @@
-"""What `wsgw new` writes passes its own tests, ruff and mypy as it is."""
+"""What `wsgw new` writes passes its own tests, ruff and mypy unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsgw_core.scaffold.distribution import PLUGIN_ROLES, PluginRole, write_dist
 from wsgw_core.scaffold.plugin_name import PluginName
 
 BIN = Path(sys.executable).parent
-# Which an author of plugins does not have, and which take longer to import than the tests to run.
+# Authors of plugins do not have these, and importing them takes longer than the tests.
 WITHOUT_OURS = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
 LONGEST = "a123456789-123456789-123456789-123456789"
 
@@ -22,7 +22,7 @@ each_role = pytest.mark.parametrize("role", PLUGIN_ROLES)
 
 
 def run(folder: Path, command: str, *arguments: str | Path) -> None:
-    """Run a tool as an author does: in the folder, with the configuration that is there."""
+    """Runs a tool as an author does: in the folder, with the configuration found there."""
     result = subprocess.run(
         [BIN / command, *arguments],
         cwd=folder,
@@ -36,7 +36,7 @@ def run(folder: Path, command: str, *arguments: str | Path) -> None:
 
 @pytest.mark.slow
 @each_role
-def test_a_new_plugin_passes_its_tests_ruff_and_mypy(
+def test_new_plugin_passes_its_tests_ruff_and_mypy(
     role: PluginRole,
     tmp_path: Path,
     shared: Callable[[str], AbstractContextManager[Path]],
@@ -54,7 +54,7 @@ def test_a_new_plugin_passes_its_tests_ruff_and_mypy(
 
 @each_role
 @pytest.mark.parametrize("kind", ["a", LONGEST])
-def test_the_lines_fit_whatever_the_name(role: PluginRole, kind: str, tmp_path: Path) -> None:
+def test_lines_of_new_plugin_fit_with_any_name(role: PluginRole, kind: str, tmp_path: Path) -> None:
     name = PluginName.parse(kind)
     write_distribution(role, name, tmp_path)
     folder = tmp_path / name.distribution
@@ -64,7 +64,9 @@ def test_the_lines_fit_whatever_the_name(role: PluginRole, kind: str, tmp_path: 
 
 
 @pytest.mark.parametrize("kind", ["test", "async", "json", "ws"])
-def test_names_that_mean_something_elsewhere_do_no_harm(kind: str, tmp_path: Path) -> None:
+def test_new_plugin_named_like_a_module_or_keyword_passes_its_tests(
+    kind: str, tmp_path: Path
+) -> None:
     name = PluginName.parse(kind)
     write_distribution("valve", name, tmp_path)
 

@@ -1,4 +1,4 @@
-"""Versions: each stands in one place, and the changelog and the image know it."""
+"""Versions: each is in one place, and the changelog and the image agree with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _STATED = re.compile(r'^__version__ = "([^"]+)"$', re.MULTILINE)
 
 
-def test_a_version_stands_in_one_place(
+def test_version_is_in_one_place(
     core: Project, plugins: list[Project], bundle: Project, built: dict[str, Built]
 ) -> None:
     for project in (core, *plugins):
@@ -26,7 +26,7 @@ def test_a_version_stands_in_one_place(
     assert bundle.pyproject["project"]["version"] == built["wsgw"].version
 
 
-def test_the_changelog_begins_with_what_is_unreleased_and_dates_the_rest(root: Path) -> None:
+def test_changelog_starts_with_unreleased_and_dates_the_releases(root: Path) -> None:
     text = (root / "CHANGELOG.md").read_text("utf-8")
     first, *released = re.findall(r"^## (.+)$", text, re.MULTILINE)
     assert first == "Unreleased"
@@ -34,7 +34,7 @@ def test_the_changelog_begins_with_what_is_unreleased_and_dates_the_rest(root: P
         assert re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", heading)
 
 
-def test_the_manifests_name_the_image_of_this_version(root: Path, built: dict[str, Built]) -> None:
+def test_manifests_name_the_image_of_this_version(root: Path, built: dict[str, Built]) -> None:
     text = (root / "deploy" / "kubernetes" / "deployment.yaml").read_text("utf-8")
     [container] = yaml.safe_load(text)["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"wsgw:{built['wsgw-core'].version}"
