@@ -1,4 +1,4 @@
-"""Check that every line that silences a tool says why, as in `# noqa: X - the reason`.
+"""Checks that every line that silences a tool gives a reason, as in `# noqa: X - the reason`.
 
 usage: check_reasons.py
 """
@@ -16,7 +16,7 @@ _BARE = re.compile(
 
 
 def main() -> int:
-    """Print the lines without a reason; return the exit status."""
+    """Prints the lines without a reason; returns the exit status."""
     listing = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],  # noqa: S607 - the developer's git
         check=True,

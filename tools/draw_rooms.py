@@ -1,10 +1,10 @@
-"""Draw the rooms of the core, and which imports which, into docs/explanation/architecture.md.
+"""Draws the rooms of the core and their imports into docs/explanation/architecture.md.
 
 usage: draw_rooms.py [--check]
 
-The drawing stands between `<!-- drawn: rooms -->` and `<!-- end of rooms -->`. An arrow says that a
-file in one folder imports one in another; it is left out where a longer way says it already. With
---check nothing is written, and the exit status is 1 when the drawing is not up to date.
+The drawing is between `<!-- drawn: rooms -->` and `<!-- end of rooms -->`. An arrow says that a
+file in one folder imports one in another; it is left out if a longer way says it already. With
+--check, the script writes nothing and exits with 1 when the drawing is not up to date.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Arrows = dict[str, set[str]]
 
 
 def imports_between_rooms() -> Arrows:
-    """Return for each folder of the core, and for `gateway`, what it imports."""
+    """Returns for each folder of the core, and for `gateway`, what it imports."""
     graph = grimp.build_graph(CORE, cache_dir=None)
     children = graph.find_children(CORE)
     rooms = {name for name in children if graph.find_children(name)} | {f"{CORE}.gateway"}
@@ -41,7 +41,7 @@ def _room(module: str) -> str:
 
 
 def without_shortcuts(arrows: Arrows) -> Arrows:
-    """Return the arrows without those that a longer way says already."""
+    """Returns the arrows without those that a longer way says already."""
     kept = {room: set(imported) for room, imported in arrows.items()}
     for room in sorted(arrows):
         for imported in sorted(arrows[room]):
@@ -63,19 +63,19 @@ def _leads(arrows: Arrows, start: str, end: str) -> bool:
 
 
 def drawing() -> str:
-    """Return the drawing as a block of Mermaid."""
+    """Returns the drawing as a block of Mermaid."""
     arrows = without_shortcuts(imports_between_rooms())
     lines = [f"  {room} --> {other}" for room in sorted(arrows) for other in sorted(arrows[room])]
     return "\n".join(["```mermaid", "flowchart TD", *lines, "```", ""])
 
 
 def up_to_date(text: str) -> str:
-    """Return a page's text with the drawing as it should be."""
+    """Returns a page's text with the current drawing."""
     return _DRAWING.sub(lambda found: found[1] + drawing() + found[2], text)
 
 
 def main() -> int:
-    """Write or check; return the exit status."""
+    """Writes or checks; returns the exit status."""
     before = PAGE.read_text("utf-8")
     after = up_to_date(before)
     if after == before:

@@ -1,9 +1,9 @@
-"""Write the parts of docs/ that follow from the code: configuration, commands, contract, counters.
+"""Writes the parts of docs/ that follow from the code: configuration, commands, contract, counters.
 
 usage: make_reference.py [--check]
 
-A part stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`. With --check nothing is
-written, and the exit status is 1 when a file is not up to date.
+A part is between `<!-- generated: NAME -->` and `<!-- end of NAME -->`. With --check, the script
+writes nothing and exits with 1 when a file is not up to date.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end of \2 -->)", re.DO
 
 
 def up_to_date(text: str) -> str:
-    """Return a document with its generated parts made anew."""
+    """Returns a document with its generated parts made anew."""
 
     def make(match: re.Match[str]) -> str:
         part = "\n".join(PARTS[match[2]]()).rstrip()
@@ -29,7 +29,7 @@ def up_to_date(text: str) -> str:
 
 
 def main() -> int:
-    """Write or check; return the exit status."""
+    """Writes or checks; returns the exit status."""
     stale = []
     for path in sorted(DOCS.rglob("*.md")):
         before = path.read_text("utf-8")

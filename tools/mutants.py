@@ -1,4 +1,4 @@
-"""Change the code in small ways, one at a time, and see whether the tests notice.
+"""Changes the code in small ways, one at a time, and checks whether the tests detect it.
 
 usage: mutants.py [--sample N] [--seed S] [--jobs J] [--own] [ROOM ...]
 
@@ -41,10 +41,10 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIES = ROOT / "build" / "mutants"
 BAR = 95
 LONGER = 4  # times
-AT_LEAST = 30.0  # seconds for a stage, however short it is
-FIRST = 1800.0  # seconds for a stage with the unchanged code
+AT_LEAST = 30.0  # seconds: the least bound of a stage
+FIRST = 1800.0  # seconds: the bound of a stage with the unchanged code
 
-# Rooms, and the tests that should notice: a folder like the room's, and others.
+# Rooms, and the tests that should detect changes: a folder like the room's, and others.
 ROOMS = {
     "relay": ("wsgw_core/relay", "tests/core/relay"),
     "pool": ("wsgw_core/pool", "tests/core/pool"),
@@ -60,9 +60,9 @@ ALL_IN_MEMORY = (
     *("tests/core", "plugins/wsgw_ws/tests", "tests/journeys/test_admin_security.py"),
     *("--ignore", "tests/core/config", "--ignore", "tests/core/scaffold"),
 )
-NO_CHANGE = re.compile(r"slots=True|TYPE_CHECKING")  # lines where no test can notice anything
+NO_CHANGE = re.compile(r"slots=True|TYPE_CHECKING")  # lines whose changes no test can detect
 
-# Of many changes of one operator most are caught by the first test; these are the subtle ones.
+# The first test catches most changes of some operators; these are the subtle operators.
 OPERATORS = re.compile(
     r"core/(ReplaceComparisonOperator_(Eq_NotEq|NotEq_Eq|Lt_LtE|LtE_Lt|Gt_GtE|GtE_Gt|Is_IsNot|IsNot_Is)"
     r"|ReplaceBinaryOperator_(Add_Sub|Sub_Add|Mul_Div|Div_Mul|FloorDiv_Mul|Mod_Add)"
@@ -74,19 +74,19 @@ PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 Outcome = Literal["caught", "survived", "hangs"]
 OTHERS: dict[Outcome, str] = {"survived": "survive", "hangs": "hang"}
-Stage = tuple[str, ...]  # what pytest is told to run
+Stage = tuple[str, ...]  # the arguments of pytest
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change.
+    """A small change of the code.
 
     Attributes:
-        room: whose tests should notice.
-        file: relative to the repository.
+        room: the room whose tests should detect it.
+        file: its path in the repository.
         operator: cosmic-ray's name for the kind of change.
-        occurrence: which place of the file, from 0.
-        line: where that is.
+        occurrence: the index of the place in the file, from 0.
+        line: the line of that place.
     """
 
     room: str
@@ -100,7 +100,7 @@ class Mutant:
 
     @property
     def stages(self) -> list[Stage]:
-        """Which tests are run until one fails, before all in memory."""
+        """Returns the stages of tests before all in memory; the first failure ends them."""
         code, *tests = ROOMS[self.room]
         own = Path(tests[0], self.file.parent.relative_to(code))
         folders = [own] if own != Path(tests[0]) and (ROOT / own).is_dir() else []
@@ -108,7 +108,7 @@ class Mutant:
 
 
 def mutants(room: str) -> Iterator[Mutant]:
-    """Find all mutants of a room."""
+    """Yields all mutants of a room."""
     operators = [name for name in operator_names() if OPERATORS.fullmatch(name)]
     for path in sorted((ROOT / ROOMS[room][0]).rglob("*.py")):
         text = path.read_text("utf-8")
@@ -124,7 +124,7 @@ def mutants(room: str) -> Iterator[Mutant]:
 
 
 def copy_tree(copy: Path) -> Path:
-    """Copy what git knows of, and compile it once; return where it is."""
+    """Copies the files that git knows and compiles them once; returns the copy's path."""
     shutil.rmtree(copy, ignore_errors=True)
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -144,15 +144,15 @@ def _environment(copy: Path) -> dict[str, str]:
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, sources)),
-        "PYTHONDONTWRITEBYTECODE": "1",  # what was compiled of a mutant is not kept
+        "PYTHONDONTWRITEBYTECODE": "1",  # a mutant's compiled files are not kept
     }
 
 
 class Judge:
-    """Runs stages of tests; a stage has a bound once it has passed with the unchanged code.
+    """Runs stages of tests; a stage gets a bound once it has passed with the unchanged code.
 
     Args:
-        last: the stage after those of a mutant.
+        last: the stage after a mutant's own stages.
 
     Attributes:
         bounds: seconds that each stage may take.
@@ -163,11 +163,11 @@ class Judge:
         self._last = last
 
     def stages(self, mutant: Mutant) -> tuple[Stage, ...]:
-        """Return which tests are run until one fails."""
+        """Returns a mutant's stages; the first failure ends them."""
         return (*mutant.stages, *self._last)
 
     def run(self, copy: Path, stage: Stage) -> tuple[Outcome, str]:
-        """Run a stage on a copy, up to the first failure; return what pytest printed, too."""
+        """Runs a stage on a copy, up to the first failure; also returns what pytest printed."""
         with subprocess.Popen(
             [*PYTEST, "-x", *stage],
             cwd=copy,
@@ -187,15 +187,15 @@ class Judge:
         return ("hangs" if "Timeout (" in output else "caught"), output
 
     def measure(self, copy: Path, stage: Stage, jobs: int) -> str:
-        """Run a stage with the unchanged code and note how long it takes.
+        """Runs a stage with the unchanged code and records its duration.
 
         Args:
-            copy: unchanged.
-            stage: which.
-            jobs: how many will run at a time, and slow each other down.
+            copy: an unchanged copy.
+            stage: the stage to run.
+            jobs: the number of stages that run at the same time later and slow each other down.
 
         Returns:
-            What pytest printed if it fails; empty: it passes.
+            The output of pytest if the stage fails; empty if it passes.
         """
         began = time.monotonic()
         outcome, output = self.run(copy, stage)
@@ -203,7 +203,7 @@ class Judge:
         return "" if outcome == "survived" else output or "it hangs"
 
     def judge(self, mutant: Mutant, copy: Path) -> Outcome:
-        """Make a mutant in a copy and see what the tests say."""
+        """Makes a mutant in a copy and runs the tests on it."""
         file = copy / mutant.file
         original, times = file.read_text("utf-8"), file.stat()
         changed = mutate_code(original, get_operator(mutant.operator)(), mutant.occurrence)
@@ -218,11 +218,11 @@ class Judge:
             return "survived"
         finally:
             file.write_text(original, "utf-8")
-            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))  # as it was compiled
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))  # the file that was compiled
 
 
 def main() -> int:
-    """Judge a sample; return the exit status."""
+    """Judges a sample; returns the exit status."""
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--sample", type=int, default=10, help="mutants of each room")
     arguments.add_argument("--seed", type=int, default=1)
@@ -262,7 +262,7 @@ def main() -> int:
 
 
 def report(sample: list[Mutant], outcomes: list[Outcome]) -> int:
-    """Print the figures of each room and of all; return the exit status."""
+    """Prints the figures of each room and of all; returns the exit status."""
     for room in [*ROOMS, "all"]:
         own = [o for m, o in zip(sample, outcomes, strict=True) if room in (m.room, "all")]
         if own:

@@ -1,7 +1,7 @@
-"""Measure how policies spread sessions, and how many move when a backend comes or goes.
+"""Measures how policies spread sessions, and how many move when a backend comes or goes.
 
-One session comes for each key. Then all come anew, with one backend fewer or more than before, and
-those that get another backend have moved.
+One session arrives for each key. Then all arrive again, with one backend fewer or more; those that
+get another backend have moved.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ POLICIES: dict[str, Callable[[], Policy]] = {
 
 @dataclass(frozen=True)
 class Spread:
-    """What was measured of one policy.
+    """The figures of one policy.
 
     Attributes:
         fewest, most: sessions of a backend, as a part of the mean.
@@ -52,7 +52,7 @@ class Spread:
 
 
 def homes(policy: Policy, ids: Ids, keys: int = KEYS) -> list[str]:
-    """Return the backend of each key, when their sessions come one after the other."""
+    """Returns the backend of each key when their sessions arrive one after the other."""
     pool = BackendPool(PooledBackend(each, _NO_BACKEND) for each in ids)
     group = BackendGroup(pool, "", policy)
     found = []
@@ -64,7 +64,7 @@ def homes(policy: Policy, ids: Ids, keys: int = KEYS) -> list[str]:
 
 
 def measure(make: Callable[[], Policy], keys: int = KEYS) -> Spread:
-    """Measure one policy with ten backends of equal weight."""
+    """Measures one policy with ten backends of equal weight."""
     before = homes(make(), BACKENDS, keys)
     mean, taken = keys / len(BACKENDS), Counter(before)
     return Spread(
@@ -76,7 +76,7 @@ def measure(make: Callable[[], Policy], keys: int = KEYS) -> Spread:
 
 
 def table() -> Iterator[str]:
-    """Yield the lines of a table of all policies."""
+    """Yields the lines of a table of all policies."""
     yield "| policy | fewest sessions | most sessions | one of 10 goes | an 11th comes |"
     yield "|---|---|---|---|---|"
     for name, make in POLICIES.items():

@@ -1,15 +1,14 @@
-"""Install what was built into a fresh environment, as a user does, and run the tests against it.
+"""Installs the built wheels into a fresh environment, as a user does, and tests them.
 
-The tests are copied to a folder without the sources, so that no import can reach those. Three
-steps, in one environment that grows:
+The tests are copied to a folder without the sources, so that no import can reach the sources. The
+script takes four steps, in one environment that grows:
 
-1. the core alone, without what development needs: every module imports, the command answers;
-2. the core and the test tools: plugins are looked for where there is none, what
-   `wsgw_core.testing` offers to their authors works, and so do the examples, built as their
-   authors would build them;
-3. `pip install wsgw`, with all extras: the journeys that start the command, or show what a user
-   relies on first, and of the plugins the contract suite and the examples pass;
-4. `wsgw new`: what it writes can be installed, and passes its tests, ruff and mypy.
+1. the core alone, without development tools: every module imports, and the command answers;
+2. the core and the test tools: wsgw starts without plugins, `wsgw_core.testing` works for plugin
+   authors, and so do the examples, built as their authors would build them;
+3. `pip install wsgw`, with all extras: the journeys pass that start the command or show what a user
+   relies on first, and so do the plugins' contract suites and examples;
+4. `wsgw new`: its output can be installed, and passes its tests, ruff and mypy.
 
 usage: test_wheels.py      after `make wheels`
 """
@@ -28,7 +27,7 @@ WORK = ROOT / "build" / "test-wheels"
 BIN = WORK / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
 TESTS = WORK / "tests-only"
 
-# The others show nothing of how the wheels are made, and take their time.
+# The others show nothing about how the wheels are built, and take long.
 PLUGINS = ("contract", "examples")
 CORE = ("testing", "plugins")
 JOURNEYS = (
@@ -56,7 +55,7 @@ assert "pytest" not in sys.modules
 
 
 def run(*command: str | Path, folder: Path = TESTS) -> None:
-    """Run a command, in the folder of the copied tests by default; a failure ends the script."""
+    """Runs a command, by default in the folder of the copied tests; a failure ends the script."""
     print("+", *command, flush=True)
     status = subprocess.run([str(part) for part in command], cwd=folder, check=False).returncode
     if status:
@@ -64,7 +63,7 @@ def run(*command: str | Path, folder: Path = TESTS) -> None:
 
 
 def pip_install(*requirements: str) -> None:
-    """Install with our own distributions taken from dist/ and the others at the tried versions."""
+    """Installs with our own distributions from dist/ and the others at the tested versions."""
     run(
         *(BIN / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"),
         *("--constraint", ROOT / "constraints.txt", "--constraint", WORK / "own.txt"),
@@ -73,7 +72,7 @@ def pip_install(*requirements: str) -> None:
 
 
 def own_wheels() -> dict[str, str]:
-    """Return our distributions with the addresses of their wheels in dist/."""
+    """Returns our distributions with the addresses of their wheels in dist/."""
     wheels = sorted(DIST.glob("*.whl"))
     if not wheels:
         sys.exit("dist/ holds no wheel: run `make wheels` first")
@@ -81,7 +80,7 @@ def own_wheels() -> dict[str, str]:
 
 
 def copy_tests() -> list[str]:
-    """Copy the tests that need no sources; return those of the plugins that are run."""
+    """Copies the tests that need no sources; returns the plugins' tests that run."""
     shutil.copy(ROOT / "pyproject.toml", TESTS)
     shutil.copytree(
         ROOT / "tests",
@@ -91,14 +90,14 @@ def copy_tests() -> list[str]:
     plugins = [folder.relative_to(ROOT) for folder in sorted(ROOT.glob("plugins/*/tests"))]
     for folder in plugins:
         shutil.copytree(ROOT / folder, TESTS / folder)
-        if (examples := folder.parent / "examples").is_dir():  # which the tests start
+        if (examples := folder.parent / "examples").is_dir():  # started by the tests
             shutil.copytree(ROOT / examples, TESTS / examples)
     files = [folder / f"test_{name}.py" for folder in plugins for name in PLUGINS]
     return [str(file) for file in files if (TESTS / file).exists()]
 
 
 def test_examples() -> None:
-    """Install the examples, each from a wheel of its own, and run their tests."""
+    """Installs the examples, each from its own wheel, and runs their tests."""
     examples = sorted(path.parent for path in ROOT.glob("examples/*/pyproject.toml"))
     wheels = WORK / "examples"
     pip = (BIN / "python", "-m", "pip", "--disable-pip-version-check")
@@ -110,7 +109,7 @@ def test_examples() -> None:
 
 
 def main() -> None:
-    """Run the four steps."""
+    """Runs the four steps."""
     wheels = own_wheels()
     shutil.rmtree(WORK, ignore_errors=True)
     TESTS.mkdir(parents=True)
@@ -123,7 +122,7 @@ def main() -> None:
     run(BIN / "python", WORK / "import_all.py")
     run(BIN / "wsgw", "--help")
 
-    # pip 23.2 does not match an extra with a constraint that is an address, unless both give it.
+    # pip 23.2 does not match an extra with a constraint that is an address, unless both have it.
     pip_install(f"wsgw-core[dev] @ {wheels['wsgw-core']}")
     run(BIN / "pytest", *(f"tests/core/{name}" for name in CORE))
     test_examples()

@@ -58,7 +58,7 @@ KINDS: dict[str, type[BaseModel]] = {
     "yjs": YjsSettings,
 }
 
-# Its sections and lists have the keys of those for the whole gateway.
+# Its sections and lists have the same keys as those of the whole gateway.
 ROUTE = "routes[]"
 
 

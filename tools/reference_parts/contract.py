@@ -15,7 +15,7 @@ from wsgw_core.testing.backend_harness import Capabilities
 
 from .self_description import has, signature, summary
 
-# Classes that help authors, whose members are listed; MADE are those that authors make themselves.
+# Classes that help authors, with their members; authors make instances of those in MADE.
 MADE = (api.OrderedConnection, api.ReplyBuffers, api.SharedLink, api.WindowedConnection)
 
 HELPERS = (*MADE, api.HandshakeField, api.Labelled, api.Metrics, api.Template)

@@ -1,4 +1,4 @@
-"""What options mean whose models do not say it themselves."""
+"""The meanings of options whose models do not state them."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from wsgw_core.testing.context import make_context
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
-# Options with which a backend of a kind makes all its metrics.
+# Options with which each kind of backend makes all its metrics.
 SAMPLES: dict[str, dict[str, Any]] = {
     "amqp": {"url": "amqps://127.0.0.1:1"},
     "ws": {"url": "wss://a:1"},
@@ -71,14 +71,14 @@ def metrics_of_plugins() -> Iterator[str]:
 
 
 def sources() -> list[Path]:
-    """Return the folders of the plugins in this workspace, each with its pyproject."""
+    """Returns the folders of the plugins in this workspace, each with its pyproject."""
     root = _ROOT
     found = [*root.glob("plugins/wsgw_*"), *root.glob("examples/wsgw_*")]
     return sorted(path for path in found if (path / "pyproject.toml").exists())
 
 
 def plugin_metrics(source: Path) -> Metrics:
-    """Return the metrics that a plugin's objects make when they are made themselves."""
+    """Returns the metrics that a plugin's objects make when they are created."""
     sys.path.insert(0, str(source / "src"))
     entry_points = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]
     plugins = Plugins()
@@ -103,7 +103,7 @@ def plugin_metrics(source: Path) -> Metrics:
 
 
 def make(registry: Registry[Any], kind: str, context: Any) -> Any:
-    """Call the factory of a kind, with the options of a sample where it needs any."""
+    """Calls the factory of a kind, with sample options where it needs any."""
     found = registry.find(kind)
     assert found is not None  # noqa: S101 - it was registered
     options = found.options.model_validate(SAMPLES.get(kind, {}))

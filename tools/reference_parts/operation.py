@@ -33,7 +33,7 @@ def commands() -> Iterator[str]:
             command, info_name=full_name, max_content_width=80, terminal_width=80
         )
         context.help_option_names = ["-h", "--help"]
-        command._help_option = None  # noqa: SLF001 - click keeps that of who asked first
+        command._help_option = None  # noqa: SLF001 - click caches the converter of the first caller
         yield f"## `{full_name}`"
         yield ""
         yield "```text"
@@ -43,7 +43,7 @@ def commands() -> Iterator[str]:
 
 
 def ways() -> Iterator[str]:
-    """Yield the ways of the drill, with what is expected of each beside the usual."""
+    """Yields the ways of the drill, with the special expectations of each."""
     pauses = {
         Bound.NONE: "",
         Bound.DEATH: "50 ms",

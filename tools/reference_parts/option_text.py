@@ -18,7 +18,7 @@ from wsgw_core.api.options import duration_text, parse_duration, parse_size, siz
 from wsgw_core.config.address import Address, parse_address
 from wsgw_core.config.problems import item_type, model_in
 
-# What the contract's types for options are written as.
+# The texts for the contract's types of options.
 OWN_TYPES = {
     api.HandshakeField: "name of a value",
     api.Template: "template",
@@ -29,7 +29,7 @@ OWN_TYPES = {
 
 
 def type_text(field: FieldInfo) -> str:
-    """Say what may be given."""
+    """Returns a text that says which values an option accepts."""
     readers = validators(field)
     annotation = field.annotation
     if without_none(annotation) == frozenset[int]:
@@ -56,7 +56,7 @@ def type_text(field: FieldInfo) -> str:
 
 
 def default_text(field: FieldInfo) -> str:
-    """Write the default as a file would, or say that there is none."""
+    """Returns the default as a file would hold it, or a text that there is none."""
     if field.is_required():
         return "required"
     default, readers = field.default, validators(field)
@@ -77,7 +77,7 @@ def default_text(field: FieldInfo) -> str:
 
 
 def checks(field: FieldInfo) -> list[Any]:
-    """Return what a field's value is read and checked by, also when the field may be none."""
+    """Returns the functions that read and check a field's value, even if the field may be none."""
     found = list(field.metadata)
     for each in getattr(without_none(field.annotation), "__metadata__", ()):
         found += each.metadata if isinstance(each, FieldInfo) else [each]
@@ -85,30 +85,30 @@ def checks(field: FieldInfo) -> list[Any]:
 
 
 def validators(field: FieldInfo) -> set[Any]:
-    """Return the functions that read a field's value."""
+    """Returns the functions that read a field's value."""
     return {each.func for each in checks(field) if isinstance(each, BeforeValidator)}
 
 
 def item_text(annotation: Any) -> str:
-    """Say what the items of a list are."""
+    """Returns a text that says what the items of a list are."""
     return "whole numbers" if "int" in plain_text(annotation, words=False) else "texts"
 
 
 def without_none(annotation: Any) -> Any:
-    """Return `T` for `T | None`."""
+    """Returns `T` for `T | None`."""
     parts = [each for each in get_args(annotation) if each is not NoneType]
     return parts[0] if NoneType in get_args(annotation) and len(parts) == 1 else annotation
 
 
 def inside(annotation: Any) -> Iterator[Any]:
-    """Yield an annotation and all that it is made of."""
+    """Yields an annotation and all its parts."""
     yield annotation
     for part in get_args(annotation):
         yield from inside(part)
 
 
 def plain_text(annotation: Any, *, words: bool = True) -> str:
-    """Say what a simple type is; one of our own is written as text."""
+    """Returns a text for a simple type; our own types are written as text."""
     options = list(inside(annotation))
     for own, text in OWN_TYPES.items():
         if any(isinstance(each, type) and issubclass(each, own) for each in options):

@@ -1,4 +1,4 @@
-"""Which function writes which generated part."""
+"""The functions that write the generated parts, by the name of the part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a class or function says of itself: its signature, its summary, its members."""
+"""Signature, summary and members of a class or function, from its own definition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def signature(function: Callable[..., Any]) -> str:
-    """Write a function's name and arguments as its author did, without `self`."""
+    """Returns a function's name and arguments as its author wrote them, without `self`."""
     given = inspect.signature(function)
     kept = [each for each in given.parameters.values() if each.name != "self"]
     text = str(given.replace(parameters=kept)).replace(", /)", ")").replace("|", "\\|")
@@ -21,12 +21,12 @@ def signature(function: Callable[..., Any]) -> str:
 
 
 def summary(thing: object) -> str:
-    """Return the first line of a docstring, fit for a table."""
+    """Returns the first line of a docstring, fit for a table."""
     return (inspect.getdoc(thing) or "").partition("\n")[0].replace("|", "\\|")
 
 
 def has(thing: type) -> Iterator[str]:
-    """Yield what a value carries, and what makes one."""
+    """Yields the attributes of a value, and what makes one."""
     for each in thing.__mro__[:-1]:
         if not each.__module__.startswith("wsgw_core."):
             continue
