@@ -1,14 +1,14 @@
-"""What a round trip over RabbitMQ costs wsgw, in processor time, beside bare aio-pika.
+"""Processor time of a round trip over RabbitMQ through wsgw, compared with bare aio-pika.
 
 usage: amqp_round_trip.py [SECONDS]
        amqp_round_trip.py bare URL QUEUE WINDOW SECONDS
        amqp_round_trip.py worker URL QUEUE
 
-Needs RabbitMQ on this machine's usual port. A client's message of 128 bytes is published with a
-confirm, a worker answers it, and the answer is acknowledged. Through wsgw it comes from a websocket
-and goes back to it; 100 clients have 1 or 16 messages under way. Bare aio-pika publishes the same
-message itself, from 100 tasks. Both take turns; the figures are medians, and of the ratios also the
-least and the greatest.
+Needs RabbitMQ on this machine's usual port. A message of 128 bytes is published with a confirm, a
+worker answers it, and the answer is acknowledged. Through wsgw the message comes from a websocket,
+and the answer goes back to it; 100 clients have 1 or 16 messages in flight. Bare aio-pika publishes
+the same message from 100 tasks. Both take turns; the figures are medians, and for the ratios also
+the smallest and the largest.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ HERE = Path(__file__).resolve()
 
 
 async def work(url: str, queue: str) -> None:
-    """Answer all messages until killed."""
+    """Answers all messages until killed."""
     connection = await aiormq.connect(url)
     channel = await connection.channel(publisher_confirms=False)
     await channel.basic_qos(prefetch_count=2000)
@@ -58,7 +58,7 @@ async def work(url: str, queue: str) -> None:
 
 
 async def bare(url: str, queue: str, window: int, seconds: float) -> float:
-    """Return the processor time of a round trip in microseconds."""
+    """Returns the processor time of a round trip in microseconds."""
     connection = await aio_pika.connect(url)
     publishing = await connection.channel(publisher_confirms=True)
     consuming = await (other := await aio_pika.connect(url)).channel()
@@ -102,13 +102,13 @@ async def bare(url: str, queue: str, window: int, seconds: float) -> float:
 
 
 def run_bare(queue: str, window: int, seconds: float) -> float:
-    """Measure aio-pika in a process of its own."""
+    """Measures aio-pika in its own process."""
     command = [sys.executable, str(HERE), "bare", URL, queue, str(window), str(seconds)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def run_gateway(queue: str, window: int, seconds: float) -> float:
-    """Measure a gateway, from its start to its end."""
+    """Measures a gateway, from its start to its end."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
@@ -137,7 +137,7 @@ def run_gateway(queue: str, window: int, seconds: float) -> float:
 
 
 def until_listening(port: int) -> None:
-    """Wait for a port."""
+    """Waits for a port."""
     for _ in range(600):
         try:
             socket.create_connection(("127.0.0.1", port)).close()
@@ -149,7 +149,7 @@ def until_listening(port: int) -> None:
 
 
 async def declare(queue: str, *, delete: bool = False) -> None:
-    """Make or remove the workers' queue."""
+    """Creates or deletes the workers' queue."""
     connection = await aiormq.connect(URL)
     channel = await connection.channel()
     if delete:
@@ -160,7 +160,7 @@ async def declare(queue: str, *, delete: bool = False) -> None:
 
 
 def compare(seconds: float) -> None:
-    """Measure both in turns and print the table."""
+    """Measures both in turns and prints the table."""
     queue = f"bench.{uuid.uuid4().hex[:8]}"
     asyncio.run(declare(queue))
     worker = subprocess.Popen([sys.executable, HERE, "worker", URL, queue])

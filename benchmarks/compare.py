@@ -1,9 +1,9 @@
-"""Measure what wsgw costs beside nginx and haproxy, in turn, in one run. For Linux.
+"""Measures what wsgw costs, in turns with nginx and haproxy, in one run. For Linux.
 
-Each of them relays between the same load generator and the same echo backends. It has one processor
-to itself; load and backends share another. What is compared is processor time for one echo round
-trip, and memory for one idle connection. Clients can speak TLS, and compress their messages. See
-benchmarks/README.md.
+Each contender relays between the same load generator and the same echo backends. It has one
+processor to itself; load and backends share another. The figures are the processor time of one echo
+round trip, and the memory of one idle connection. Clients can speak TLS, and compress their
+messages. See benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ import trustme
 from configured import benched, read
 
 HERE = Path(__file__).resolve().parent
-TIMEOUT = 20.0  # for a process to start or to end
+TIMEOUT = 20.0  # seconds for a process to start or to end
 IDLE = 3000
-PORTS = (20_000, 32_000)  # the system gives those above to outgoing connections
-# That one process may need in the workload `idle`. With less than a sixteenth of its connections
-# left, nginx closes those whose request has not come yet.
+PORTS = (20_000, 32_000)  # the system uses the ports above for outgoing connections
+# Files that one process can need in the workload `idle`. When less than a sixteenth of its
+# connections is free, nginx closes connections whose request has not arrived yet.
 FILES = 2 * IDLE * 8 // 7 + 200
 
 NGINX = """\
@@ -92,9 +92,9 @@ class Workload:
 
     Attributes:
         what: `echo` or `idle`.
-        connections: how many.
-        shape: for `echo`, messages under way on each and their bytes.
-        figure: the key of the result that counts, and its unit.
+        connections: the number of connections.
+        shape: for `echo`, messages in flight on each connection, and their bytes.
+        figure: the key of the result to compare, and its unit.
     """
 
     what: str
@@ -128,7 +128,7 @@ class Frontend:
 
     Attributes:
         tls: the certificate with its key; None: no TLS.
-        compressed: whether they compress. Only wsgw looks into messages, others pass them on.
+        compressed: whether clients compress. Only wsgw reads messages; the others relay them.
     """
 
     tls: Path | None
@@ -136,12 +136,12 @@ class Frontend:
 
     @property
     def scheme(self) -> str:
-        """The URLs' scheme."""
+        """Returns the URLs' scheme."""
         return "ws" if self.tls is None else "wss"
 
 
 def frontend(name: str, folder: Path) -> Frontend:
-    """Prepare what the command line asks for."""
+    """Prepares what the command line selects."""
     if name == "plain":
         return Frontend(None, compressed=False)
     pem = folder / "certificate.pem"
@@ -150,7 +150,7 @@ def frontend(name: str, folder: Path) -> Frontend:
 
 
 class Processors:
-    """Which processor runs what."""
+    """Assigns processes to processors."""
 
     def __init__(self) -> None:
         usable = sorted(os.sched_getaffinity(0))
@@ -160,12 +160,12 @@ class Processors:
 
 
 def pinned(processor: int, *command: str) -> list[str]:
-    """Return the command so that it runs on one processor."""
+    """Returns the command that runs on one processor."""
     return ["taskset", "--cpu-list", str(processor), *command]
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface on which nobody listens."""
+    """Returns a free port of the loopback interface."""
     while True:
         port = random.randint(*PORTS)  # noqa: S311 - no secret
         with socket.socket() as probe:
@@ -174,7 +174,7 @@ def free_port() -> int:
 
 
 def wait_until_listening(contender: Contender, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when the contender listens; end the script when that does not happen."""
+    """Returns when the contender listens; ends the script if it does not."""
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
@@ -189,7 +189,7 @@ def wait_until_listening(contender: Contender, process: subprocess.Popen[bytes],
 def running(
     command: Sequence[str], log: Path, environment: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process; afterwards it has ended."""
+    """Runs a process, and ends it at the end of the block."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
@@ -207,7 +207,7 @@ def running(
 
 @contextmanager
 def echo_backends(processor: int) -> Iterator[list[int]]:
-    """Run the backends; yield their ports."""
+    """Runs the backends; yields their ports."""
     command = pinned(processor, sys.executable, str(HERE / "echo_backend.py"))
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -236,15 +236,15 @@ def contenders(
     config: dict[str, Any] | None,
     with_haproxy: bool,
 ) -> list[Contender]:
-    """Return those that are installed; say which are not.
+    """Returns the installed contenders; prints which are not installed.
 
     Args:
-        gateway: the command.
-        backends: their ports.
-        folder: for files.
-        spoken: by clients.
-        config: what the gateway is configured with beside its ends; None: nothing.
-        with_haproxy: whether it is compared too.
+        gateway: the command of wsgw.
+        backends: the backends' ports.
+        folder: the folder for files.
+        spoken: what clients speak.
+        config: the gateway's configuration except its ends; None: the default.
+        with_haproxy: whether to include haproxy.
     """
     own = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
     clean = {name: text for name, text in os.environ.items() if not name.startswith(own)}
@@ -288,7 +288,7 @@ def contenders(
 def _installed(name: str) -> str | None:
     path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if path is None:
-        print(f"{name} is not installed: it is left out", flush=True)
+        print(f"{name} is not installed: left out", flush=True)
     return path
 
 
@@ -300,12 +300,12 @@ def measure(
     processors: Processors,
     folder: Path,
 ) -> dict[str, float]:
-    """Start a contender, load it, and return what the load generator found."""
+    """Starts a contender, loads it, and returns the load generator's result."""
     log = folder / f"{contender.name}.log"
     command = pinned(processors.contender, *contender.command)
     with running(command, log, contender.environment) as process:
         wait_until_listening(contender, process, log)
-        time.sleep(0.3)  # what it still does at its start is not to be measured
+        time.sleep(0.3)  # the work of the start is not to be measured
         load = pinned(
             processors.load,
             *(sys.executable, str(HERE / "load.py"), workload.what),
@@ -314,7 +314,7 @@ def measure(
             *([str(seconds)] if workload.what == "echo" else []),
             *(["compressed"] if workload.what == "echo" and spoken.compressed else []),
         )
-        # It bounds its steps by itself; there are more of them with more connections.
+        # The load generator bounds its steps; more connections need more of them.
         timeout = 60 + seconds + workload.connections / 10
         try:
             done = subprocess.run(
@@ -330,7 +330,7 @@ def measure(
 
 
 def table(results: dict[str, dict[str, list[dict[str, float]]]]) -> str:
-    """Return the medians as a Markdown table, with the ratios to nginx round by round."""
+    """Returns the medians as a Markdown table, with the ratios to nginx round by round."""
     names = list(next(iter(results.values())))
     ratio = ["wsgw / nginx"] if "nginx" in names else []
     lines = [["workload", "figure", *names, *ratio], ["---"] * (2 + len(names) + len(ratio))]
@@ -346,7 +346,7 @@ def table(results: dict[str, dict[str, list[dict[str, float]]]]) -> str:
 
 
 def raise_file_limit() -> None:
-    """Allow as many open files as may be; the processes started here inherit that."""
+    """Raises the limit of open files to the maximum; processes started here inherit it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if hard != resource.RLIM_INFINITY and hard < FILES:
@@ -354,10 +354,13 @@ def raise_file_limit() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Read the process's arguments."""
+    """Reads the process's arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--workload", action="append", choices=WORKLOADS, help="may be repeated; all by default"
+        "--workload",
+        action="append",
+        choices=WORKLOADS,
+        help="the workload; may be repeated; all by default",
     )
     parser.add_argument(
         "--frontend",
@@ -365,22 +368,24 @@ def arguments() -> argparse.Namespace:
         default="plain",
         help="what clients speak (plain); `compressed` is TLS with compressed messages",
     )
-    parser.add_argument("--rounds", type=int, default=5, help="of each echo workload (5)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (3)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each echo workload (5)")
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, help="duration of each measurement (3)"
+    )
     parser.add_argument(
         "--connections",
         type=int,
         default=IDLE,
-        help=f"of the workload idle, at most {IDLE} ({IDLE})",
+        help=f"connections of the workload idle, at most {IDLE} ({IDLE})",
     )
     parser.add_argument("--no-haproxy", action="store_true", help="compare with nginx only")
     parser.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
-        help="configures the gateway; clients and backends are those of the benchmark all the same",
+        help="configuration of the gateway; its frontend and backends are replaced",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement to FILE")
     parser.add_argument(
         "gateway",
         nargs="*",
@@ -400,7 +405,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measures and prints."""
     options = arguments()
     if not sys.platform.startswith("linux") or shutil.which("taskset") is None:
         sys.exit("compare.py: needs Linux and its command taskset")

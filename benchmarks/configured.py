@@ -1,4 +1,4 @@
-"""Makes a configuration that can be benched of one that is in use."""
+"""Derives a configuration for the benchmark from one that is in use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Return what a configuration file holds.
+    """Returns the content of a configuration file.
 
     Raises:
         OSError: it cannot be read.
@@ -35,16 +35,16 @@ def read(file: Path) -> dict[str, Any]:
 def benched(
     data: dict[str, Any], backends: Sequence[int], *, tls: Path | None, compression: bool | None
 ) -> dict[str, Any]:
-    """Return a configuration with other ends.
+    """Returns a configuration with the benchmark's ends.
 
-    What has backends, the whole gateway or a route, has those of the benchmark instead. They keep
-    the options of its websocket backends.
+    Wherever the file has backends, for the whole gateway or a route, the benchmark's replace them,
+    with the options of the file's websocket backends.
 
     Args:
-        data: of a file.
-        backends: ports of the benchmark's.
-        tls: the certificate of the benchmark's frontend, with its key; None: no TLS.
-        compression: of the frontend; None: as it is.
+        data: the content of the file.
+        backends: ports of the benchmark's backends.
+        tls: certificate and key of the benchmark's frontend; None: no TLS.
+        compression: the frontend's compression; None: unchanged.
     """
     made = copy.deepcopy(data)
     frontend = made.setdefault("server", {}).setdefault("frontend", {})

@@ -1,9 +1,9 @@
-"""Two websocket servers in one process that send every message back.
+"""Two websocket servers in one process that echo every message.
 
 usage: echo_backend.py
 
-Prints their ports as a JSON list and runs until its standard input ends. Made of picows, so that it
-is faster than whatever stands before it.
+Prints their ports as a JSON list and runs until its standard input ends. Uses picows, so that it
+is faster than the contender before it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _BACKLOG = 4096
 
 
 class Echo(WSListener):
-    """One connection."""
+    """An accepted connection."""
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Send the message back; answer a close."""
+        """Echoes a message; answers a close."""
         if frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY):
             transport.send(frame.msg_type, frame.get_payload_as_memoryview())
         elif frame.msg_type == WSMsgType.CLOSE:
@@ -32,7 +32,7 @@ class Echo(WSListener):
 
 
 async def main() -> None:
-    """Serve."""
+    """Serves until the standard input ends."""
     servers = [
         await ws_create_server(lambda _request: Echo(), "127.0.0.1", 0, backlog=_BACKLOG)
         for _ in range(_SERVERS)

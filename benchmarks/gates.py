@@ -1,8 +1,8 @@
-"""What the gates of wsgw-valves cost a handshake, in processor time.
+"""Processor time that the gates of wsgw-valves add to a handshake.
 
 usage: gates.py [HANDSHAKES]
 
-Each figure is that of the best of several rounds, with a new handshake each time.
+Each figure is the best of several rounds, with a new handshake each time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HEADERS = (("User-Agent", "benchmark"), ("Cookie", "a=1; b=2"), ("Origin", "http
 
 
 def with_jwt(folder: Path, key: Key, algorithm: str) -> tuple[str, dict[str, Any], str]:
-    """Return an entry of `gates`, and a token that it lets in."""
+    """Returns an entry of `gates`, and a token that it accepts."""
     file = folder / algorithm
     file.write_text(json.dumps(key.as_dict(private=isinstance(key, OctKey))))
     options = {"keys-file": str(file), "algorithms": algorithm, "claims": {"X-User": "sub"}}
@@ -39,7 +39,7 @@ def with_jwt(folder: Path, key: Key, algorithm: str) -> tuple[str, dict[str, Any
 
 
 def entries(folder: Path) -> dict[str, tuple[str, dict[str, Any], str]]:
-    """Return entries of `gates`, each with a token, by what they are called in the table."""
+    """Returns entries of `gates`, each with a token, by their names in the table."""
     networks = [f"10.{high}.{low}.0/24" for high in range(40) for low in range(25)]
     rules = [
         {"action": "deny", "addresses": networks},
@@ -55,7 +55,7 @@ def entries(folder: Path) -> dict[str, tuple[str, dict[str, Any], str]]:
 
 
 async def measure(gate: Any, token: str, count: int) -> float:
-    """Return microseconds of processor time a handshake."""
+    """Returns microseconds of processor time for each handshake."""
     headers = (*HEADERS, ("Authorization", f"Bearer {token}"))
     begin = time.thread_time()
     for _ in range(count):
@@ -68,7 +68,7 @@ async def measure(gate: Any, token: str, count: int) -> float:
 
 
 async def main(count: int, folder: Path) -> None:
-    """Print a row for each gate."""
+    """Prints a row for each gate."""
     for name, (kind, options, token) in entries(folder).items():
         gate: Any = RegisteredPlugin(plugin).gate(kind, options, make_plugin_context(kind))
         if hasattr(gate, "open"):

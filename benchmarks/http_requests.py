@@ -1,10 +1,10 @@
-"""What a message costs that becomes an HTTP request, beside a bare loop of the client library.
+"""The cost of a message sent as an HTTP request, compared with a bare loop of the client library.
 
 usage: http_requests.py [--rounds N] [--seconds N]
 
-Each round runs both against the same application, which echoes: the gateway with 100 clients that
-have one message of 128 bytes under way each, and 100 tasks that do nothing but post such a message,
-with the same headers, and read the answer. What is compared is processor time; see README.md.
+Each round runs both against the same application, which echoes. The gateway has 100 clients with
+one message of 128 bytes in flight each. The bare loop is 100 tasks that only post such a message,
+with the same headers, and read the answer. The figures are processor time; see README.md.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ class Application(asyncio.Protocol):
     """Answers each request with its body, as fast as Python can."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to answer."""
+        """Stores where to answer."""
         self._transport = transport
         self._received = b""
 
     def data_received(self, data: bytes) -> None:
-        """Answer what is complete; nothing is sent before an answer has come."""
+        """Answers complete requests; a client sends nothing before an answer has come."""
         self._received += data
         head, end, body = self._received.partition(b"\r\n\r\n")
         if not end:
@@ -86,7 +86,7 @@ class Application(asyncio.Protocol):
 
 
 async def serve() -> None:
-    """Serve until the standard input ends."""
+    """Serves until the standard input ends."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Application, "127.0.0.1", 0)
     print(json.dumps(server.sockets[0].getsockname()[1]), flush=True)
@@ -94,7 +94,7 @@ async def serve() -> None:
 
 
 async def post(url: str, seconds: float) -> None:
-    """Post messages, and print the processor time of one in microseconds."""
+    """Posts messages, and prints the processor time of one in microseconds."""
     done, body = 0, bytes(SIZE)
 
     async def go_on(session: aiohttp.ClientSession) -> None:
@@ -118,7 +118,7 @@ async def post(url: str, seconds: float) -> None:
 
 @contextmanager
 def started(processor: int, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a command on one processor; afterwards it has ended."""
+    """Runs a command on one processor, and ends it at the end of the block."""
     pinned = ("taskset", "--cpu-list", str(processor), *command)
     with subprocess.Popen(
         pinned, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -130,7 +130,7 @@ def started(processor: int, *command: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def measured(command: list[str], seconds: float) -> dict[str, float]:
-    """Return what a command prints as its last line."""
+    """Returns the last line that a command prints."""
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, timeout=TIMEOUT + seconds
     )
@@ -141,7 +141,7 @@ def measured(command: list[str], seconds: float) -> dict[str, float]:
 
 
 def through_the_gateway(port: int, processors: tuple[int, int], seconds: float) -> dict[str, float]:
-    """Load a gateway before the application."""
+    """Loads a gateway before the application."""
     with TemporaryDirectory(prefix="wsgw-bench-") as folder:
         file = Path(folder) / "wsgw.yaml"
         file.write_text(GATEWAY.format(port=port))
@@ -158,7 +158,7 @@ def through_the_gateway(port: int, processors: tuple[int, int], seconds: float) 
 
 
 def main() -> None:
-    """Measure in turns, and print a table."""
+    """Measures in turns, and prints a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
@@ -174,7 +174,7 @@ def main() -> None:
 
 
 def compare(rounds: int, seconds: float) -> None:
-    """Measure both, one after the other."""
+    """Measures both, one after the other."""
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) < 2:
         sys.exit("http_requests.py: needs two processors")

@@ -1,14 +1,14 @@
-"""Loads a websocket server and tells what that cost one process and its children.
+"""Loads a websocket server; reports what that costs one process and its children.
 
 usage: load.py echo  URL PID CONNECTIONS WINDOW SIZE SECONDS [compressed]
        load.py idle  URL PID CONNECTIONS
 
-Prints one JSON object. Certificates of `wss:` URLs are not looked at.
+Prints one JSON object. Certificates of `wss:` URLs are not verified.
 
-echo: each connection keeps WINDOW messages of SIZE bytes under way; whenever one comes back, the
-next is sent. `cpu_us` is the processor time in microseconds for one round trip, `rate` the round
-trips in a second. A machine that does too little in SECONDS to tell them is given more. With
-`compressed`, messages are sent as permessage-deflate (RFC 7692) has them.
+echo: each connection keeps WINDOW messages of SIZE bytes in flight; whenever one comes back, the
+client sends the next. `cpu_us` is the processor time in microseconds of one round trip, `rate` the
+number of round trips per second. If SECONDS are too few for a measurement, it takes longer. With
+`compressed`, messages use permessage-deflate (RFC 7692).
 idle: opens the connections and waits. `kb` is the resident memory of one connection in kB.
 """
 
@@ -34,9 +34,9 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _WARM_UP = 1.0
 _SETTLE = 1.5
 _LEAST_SPENT = 0.5  # seconds of processor time: the kernel counts in hundredths
-_TIMEOUT = 20.0  # seconds, for a machine that has much else to do
+_TIMEOUT = 20.0  # seconds, for a busy machine
 _AT_A_TIME = 50
-# Without a context each message can be compressed once and sent for ever.
+# Without a context, a message is compressed once and can be sent repeatedly.
 _OFFER = {
     "Sec-WebSocket-Extensions": "permessage-deflate; server_no_context_takeover;"
     " client_no_context_takeover"
@@ -44,7 +44,7 @@ _OFFER = {
 
 
 class Payload:
-    """What is sent.
+    """The message to send.
 
     Args:
         size: bytes, before compression.
@@ -52,7 +52,7 @@ class Payload:
     """
 
     def __init__(self, size: int, *, compressed: bool = False) -> None:
-        # half as long when it is compressed, as is usual for JSON
+        # half as long when compressed, as is usual for JSON
         self.data = random.Random(0).randbytes(size // 2 + 1).hex().encode()[:size]  # noqa: S311 # no secret
         self.compressed = compressed
         if compressed:
@@ -60,12 +60,12 @@ class Payload:
             self.data = (deflate.compress(self.data) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
     def send(self, transport: WSTransport) -> None:
-        """Send it once."""
+        """Sends it once."""
         transport.send(WSMsgType.BINARY, self.data, rsv1=self.compressed)
 
 
 class Client(WSListener):
-    """One connection, always with the same number of messages under way."""
+    """A connection that always has the same number of messages in flight."""
 
     round_trips = 0
 
@@ -74,16 +74,16 @@ class Client(WSListener):
         self._transport: WSTransport
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Remember where to send."""
+        """Stores where to send."""
         self._transport = transport
 
     def begin(self, window: int) -> None:
-        """Send the first messages."""
+        """Sends the first messages."""
         for _ in range(window):
             self._payload.send(self._transport)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Count, and send the next message."""
+        """Counts the message and sends the next one."""
         if frame.msg_type == WSMsgType.BINARY:
             Client.round_trips += 1
             self._payload.send(transport)
@@ -91,37 +91,37 @@ class Client(WSListener):
             transport.send_pong(frame.get_payload_as_bytes())
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """Give up: what is measured with fewer connections is worth nothing."""
+        """Ends the script: a result with fewer connections is worthless."""
         sys.stderr.write("a connection was lost\n")
         sys.stderr.flush()
         os._exit(1)
 
 
 def processes(pid: int) -> Iterator[int]:
-    """Yield a process and its descendants."""
+    """Yields a process and its descendants."""
     yield pid
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         yield from processes(int(child))
 
 
 def stat_fields(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat from the third on; see proc(5)."""
+    """Returns the fields of /proc/PID/stat from the third on; see proc(5)."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the user and system time that the processes have spent."""
+    """Returns the user and system time that the processes have spent."""
     fields = map(stat_fields, processes(pid))
     return sum(int(user) + int(system) for _, user, system in (f[10:13] for f in fields)) / _TICKS
 
 
 def resident_kb(pid: int) -> float:
-    """Return the memory of the processes that is in RAM."""
+    """Returns the processes' resident memory in kB."""
     return sum(int(stat_fields(each)[21]) for each in processes(pid)) * _PAGE / 1024
 
 
 async def connect(url: str, count: int, payload: Payload, **options: Any) -> list[Client]:
-    """Open connections, some at a time."""
+    """Opens connections, some at a time."""
     if url.startswith("wss:"):
         context = options["ssl_context"] = ssl.create_default_context()
         context.check_hostname = False
@@ -139,7 +139,7 @@ async def connect(url: str, count: int, payload: Payload, **options: Any) -> lis
 async def echo(
     url: str, pid: int, connections: int, window: int, payload: Payload, seconds: float
 ) -> dict[str, float]:
-    """Measure the cost of a round trip."""
+    """Measures the cost of a round trip."""
     for client in await connect(url, connections, payload):
         client.begin(window)
     await asyncio.sleep(_WARM_UP)
@@ -158,14 +158,14 @@ async def echo(
 
 
 async def first_answers(count: int) -> None:
-    """Wait until as many messages have come back as were sent at first, all at once."""
+    """Waits until as many messages have come back as were sent at first, all at once."""
     late = time.perf_counter() + _TIMEOUT
     while Client.round_trips < count and time.perf_counter() < late:  # noqa: ASYNC110 - nothing tells
         await asyncio.sleep(0.05)
 
 
 async def idle(url: str, pid: int, connections: int) -> dict[str, float]:
-    """Measure the memory of a connection."""
+    """Measures the memory of a connection."""
     before = resident_kb(pid)
     await connect(url, connections, Payload(0), read_buffer_init_size=2048)
     await asyncio.sleep(_SETTLE)
@@ -173,7 +173,7 @@ async def idle(url: str, pid: int, connections: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Run with the process's arguments."""
+    """Runs with the process's arguments."""
     what, url, *numbers = sys.argv[1:]
     pid, connections = int(numbers[0]), int(numbers[1])
     if what == "idle":

@@ -1,10 +1,10 @@
-"""What wsgw_nats costs a message, in processor time, beside nats-py alone doing the same.
+"""Processor time of a message through wsgw_nats, compared with nats-py alone.
 
 usage: publishing.py [MESSAGES]
 
 Needs nats-server. Both publish messages of 128 bytes with the same headers to a stream in memory,
-and have 256 in all that JetStream has not acknowledged. Each figure is the median of several
-rounds, in which they take turns.
+with 256 unacknowledged messages in total. They take turns for several rounds; each figure is the
+median of the rounds.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Feed:
     """A session that sends the next message when one is delivered.
 
     Args:
-        messages: to be sent in all.
-        at_once: messages under way.
+        messages: the total number to send.
+        at_once: the number of messages in flight.
     """
 
     connection: NumberedConnection
@@ -60,7 +60,7 @@ class Feed:
         self.is_over = asyncio.Event()
 
     def begin(self) -> None:
-        """Send the first messages."""
+        """Sends the first messages."""
         self._send(self._at_once)
 
     def message(self, _message: Message, /) -> bool:
@@ -87,7 +87,7 @@ class Feed:
 
 
 async def through_the_backend(url: str, run: str, sessions: int, messages: int) -> float:
-    """Return microseconds of processor time a message."""
+    """Returns microseconds of processor time for each message."""
     backend = NatsBackend(NatsSettings(url=url), make_context())
     feeds = [Feed(messages // sessions, UNDER_WAY // sessions) for _ in range(sessions)]
     for number, feed in enumerate(feeds):
@@ -106,7 +106,7 @@ async def through_the_backend(url: str, run: str, sessions: int, messages: int) 
 
 
 async def by_the_library(url: str, run: str, _sessions: int, messages: int) -> float:
-    """Return microseconds of processor time a message."""
+    """Returns microseconds of processor time for each message."""
     client = await nats.connect(url)
     inbox = client.new_inbox()
     waiting: deque[int] = deque(range(1, messages + 1))
@@ -140,7 +140,7 @@ async def by_the_library(url: str, run: str, _sessions: int, messages: int) -> f
 
 @contextmanager
 def server() -> Iterator[str]:
-    """Run a nats-server; yield its URL."""
+    """Runs a nats-server; yields its URL."""
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
     binary = shutil.which("nats-server", path=path)
     if binary is None:
@@ -161,7 +161,7 @@ def server() -> Iterator[str]:
 
 
 async def make_stream(url: str) -> None:
-    """Make the stream, in memory and with a bound."""
+    """Creates the stream, in memory and with a bound."""
     client = await nats.connect(url)
     config = StreamConfig(
         "bench", subjects=["wsgw.>"], storage=StorageType.MEMORY, max_msgs=10_000, max_bytes=2**26
@@ -171,7 +171,7 @@ async def make_stream(url: str) -> None:
 
 
 async def main(url: str, messages: int) -> None:
-    """Print a row for each number of sessions."""
+    """Prints a row for each number of sessions."""
     ways: dict[str, Measure] = {"nats-py": by_the_library, "wsgw_nats": through_the_backend}
     await make_stream(url)
     for sessions in (1, 50):

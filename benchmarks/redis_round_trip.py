@@ -30,7 +30,7 @@ WARM_UP = 1.0
 
 
 async def work(url: str, stream: str) -> None:
-    """Answer what is in the event stream, and remove it, many entries at once."""
+    """Answers the entries of the event stream and removes them, many at once."""
     redis: Any = Redis.from_url(url, protocol=2, socket_timeout=None)
     last: Any = "0-0"
     while True:
@@ -45,7 +45,7 @@ async def work(url: str, stream: str) -> None:
 
 
 class Client(WSListener):
-    """Sends a message for each that comes, and counts."""
+    """Sends a message for each one that arrives, and counts."""
 
     total = 0
 
@@ -54,18 +54,18 @@ class Client(WSListener):
         self._window = window
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Begin."""
+        """Begins."""
         for _ in range(self._window):
             transport.send(WSMsgType.BINARY, PAYLOAD)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Go on."""
+        """Sends the next message."""
         Client.total += 1
         transport.send(WSMsgType.BINARY, PAYLOAD)
 
 
 async def load(url: str, sessions: int, window: int) -> None:
-    """Be all clients, until killed."""
+    """Runs all clients until killed."""
     for _ in range(sessions):
         await ws_connect(lambda: Client(window), url)
     while True:
@@ -74,7 +74,7 @@ async def load(url: str, sessions: int, window: int) -> None:
 
 
 async def bare(url: str, stream: str, sessions: int, window: int, seconds: float) -> float:
-    """Return microseconds of a round trip with redis-py."""
+    """Returns the microseconds of a round trip with redis-py."""
     adder: Any = Redis.from_url(url, protocol=2, socket_timeout=None)
     reader: Any = Redis.from_url(url, protocol=2, socket_timeout=None)
     replies, total, last = f"{stream}:replies", 0, "0-0"
@@ -113,7 +113,7 @@ async def bare(url: str, stream: str, sessions: int, window: int, seconds: float
 
 
 def bare_entry(session: str, number: int, replies: str) -> dict[Any, Any]:
-    """Return the fields that the gateway's entries have."""
+    """Returns the fields that the gateway's entries have."""
     return {
         "type": "message",
         "id": f"{session}-{number}",
@@ -130,7 +130,7 @@ def bare_entry(session: str, number: int, replies: str) -> dict[Any, Any]:
 async def through_gateway(
     url: str, stream: str, sessions: int, window: int, seconds: float
 ) -> float:
-    """Return microseconds of a round trip through the gateway, which runs in this process."""
+    """Returns the microseconds of a round trip through the gateway, which runs in this process."""
     backend = {"id": "redis", "url": url, "stream": stream}
     async with running_gateway({"upstream": {"backends": [backend]}}) as gateway:
         process = await asyncio.create_subprocess_exec(
@@ -146,7 +146,7 @@ async def through_gateway(
 
 
 async def measured(count: Callable[[], int], seconds: float) -> float:
-    """Return microseconds of this process's time for each round trip."""
+    """Returns the microseconds of this process's time for each round trip."""
     while not count():  # noqa: ASYNC110 - nothing tells
         await asyncio.sleep(0.05)
     await asyncio.sleep(WARM_UP)
@@ -156,7 +156,7 @@ async def measured(count: Callable[[], int], seconds: float) -> float:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Measure both in turn, and print medians."""
+    """Measures both in turns, and prints medians."""
     contenders: dict[str, Callable[..., Coroutine[Any, Any, float]]] = {
         "redis-py": bare,
         "gateway": through_gateway,
@@ -181,7 +181,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--redis", default="redis://127.0.0.1:6379")
     parser.add_argument("--sessions", type=int, default=100)

@@ -1,10 +1,10 @@
-"""What valves cost a message, in processor time: a session in memory, with and without them.
+"""Processor time that valves add to a message: a session in memory, with and without them.
 
 usage: valves.py [MESSAGES]
 
-Messages are JSON of 256 bytes. Each figure is that of the best of several rounds. Those of valves
-are what one adds. Where a protocol has answers, calls of 256 bytes are answered, and the figure is
-that of a message, call or answer.
+Messages are JSON of 256 bytes. Each figure is the best of several rounds; a valve's figure is what
+the valve adds. If a protocol has answers, calls of 256 bytes are answered, and the figure is the
+cost of a message, which is a call or an answer.
 """
 
 from __future__ import annotations
@@ -50,23 +50,23 @@ RULES = [
 
 
 class Traffic(NamedTuple):
-    """What is sent again and again: as many messages as may be under way at once."""
+    """Messages that are sent repeatedly; as many as may be in flight at once."""
 
     calls: Sequence[Message]
     answers: Sequence[Message] = ()
-    opening: Sequence[Message] = ()  # once, before it is measured
-    path: str = "/"  # of the client's handshake
+    opening: Sequence[Message] = ()  # once, before the measurement
+    path: str = "/"  # the client's handshake
 
 
 SAID = Traffic([MESSAGE] * AT_ONCE)
 
 
 def answered(call: Callable[[str, str], Any], *answers: Callable[[str], Any]) -> Traffic:
-    """Return calls of 256 bytes, each with its own id, and their answers.
+    """Returns calls of 256 bytes, each with its own id, and their answers.
 
     Args:
-        call: makes one of an id and a text.
-        answers: each makes one of an id.
+        call: makes a call from an id and a text.
+        answers: each makes an answer from an id.
     """
     ids = [f"call-{number:04}" for number in range(AT_ONCE)]
     room = 256 - len(json.dumps(call(ids[0], "")))
@@ -77,7 +77,7 @@ def answered(call: Callable[[str, str], Any], *answers: Callable[[str], Any]) ->
 
 
 def published(quality: int) -> Traffic:
-    """Return MQTT messages of 256 bytes, and PUBACKs if they have a quality of service of 1."""
+    """Returns MQTT messages of 256 bytes, and PUBACKs if they have a quality of service of 1."""
     ids = [number.to_bytes(2, "big") for number in range(1, AT_ONCE + 1)]
     room = b"x" * (256 - 3 - 12 - 2 * quality)
     head = bytes((0x30 | quality << 1, 0xFD, 1)) + b"\0\x0aroom/lobby"
@@ -88,7 +88,7 @@ def published(quality: int) -> Traffic:
 
 
 def acknowledged() -> Traffic:
-    """Return events of 256 bytes and their acknowledgements, in a namespace with rooms."""
+    """Returns events of 256 bytes and their acknowledgements, in a namespace with rooms."""
     ids = range(1000, 1000 + AT_ONCE)
     events = [f'42{each}["say",{json.dumps("x" * 239)}]' for each in ids]
     acks = [f'43{each}["ok"]' for each in ids]
@@ -101,7 +101,7 @@ def acknowledged() -> Traffic:
 
 
 def sent(*, with_receipts: bool) -> Traffic:
-    """Return STOMP messages of 256 bytes, and receipts if they ask for them."""
+    """Returns STOMP messages of 256 bytes, and receipts if they ask for them."""
     ids = [f"{number:04}" for number in range(AT_ONCE)]
     asked = "receipt:{}\n" if with_receipts else ""
     head = "SEND\ndestination:/topic/lobby\ncontent-type:text/plain\n" + asked + "\n"
@@ -153,7 +153,7 @@ TRAFFIC = {
 
 
 def ready_made(folder: Path) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return entries of `valves` by what they are called in the table."""
+    """Returns entries of `valves` by their names in the table."""
     schema = folder / "schema.json"
     schema.write_text(json.dumps(SCHEMA))
     log = {"file": str(folder / "messages.log"), "directions": "to-backend"}
@@ -185,11 +185,11 @@ class Plain:
         pass
 
     def before_transmit(self, message: Message) -> Message:
-        """Pass a message on."""
+        """Passes a message on."""
         return message
 
     def after_receive(self, message: Message) -> Message:
-        """Pass a message on."""
+        """Passes a message on."""
         return message
 
 
@@ -197,7 +197,7 @@ class Asynchronous(Plain):
     """Does nothing, asynchronously."""
 
     async def before_transmit(self, message: Message) -> Message:  # type: ignore[override]  # may be
-        """Pass a message on."""
+        """Passes a message on."""
         return message
 
 
@@ -205,18 +205,18 @@ class Waiting(Plain):
     """Waits for a turn of the event loop."""
 
     async def before_transmit(self, message: Message) -> Message:  # type: ignore[override]  # may be
-        """Pass a message on."""
+        """Passes a message on."""
         await asyncio.sleep(0)
         return message
 
 
 def configured(made: Callable[[Options, api.Session], MessageValve]) -> tuple[ConfiguredValve, ...]:
-    """Return a chain of one valve."""
+    """Returns a chain of one valve."""
     return (ConfiguredValve("measured", per_session(made)(Options(), None)),)
 
 
 async def opened(kind: str, options: dict[str, Any]) -> tuple[ConfiguredValve, ...]:
-    """Return a chain of one valve of wsgw-valves."""
+    """Returns a chain of one valve of wsgw-valves."""
     valve: Any = RegisteredPlugin(plugin).valve(kind, options, make_plugin_context(kind))
     if hasattr(valve, "open"):
         await valve.open()
@@ -226,7 +226,7 @@ async def opened(kind: str, options: dict[str, Any]) -> tuple[ConfiguredValve, .
 async def measure(
     valves: tuple[ConfiguredValve, ...], messages: int, traffic: Traffic = SAID
 ) -> float:
-    """Return microseconds of processor time a message."""
+    """Returns microseconds of processor time for each message."""
     calls, answers, opening, path = traffic
     backend = FakeBackend("measured")
     session = Session(
@@ -255,7 +255,7 @@ async def measure(
 
 
 async def main(messages: int, folder: Path) -> None:
-    """Print a row for each sort of valve."""
+    """Prints a row for each sort of valve."""
     sorts = {
         "without a valve": (),
         "an empty valve, plain": configured(Plain),
@@ -266,7 +266,7 @@ async def main(messages: int, folder: Path) -> None:
         sorts[name] = await opened(kind, options)
     best = dict.fromkeys(sorts, float("inf"))
     bare = dict.fromkeys(TRAFFIC, float("inf"))
-    for _ in range(ROUNDS):  # in turns, so that a slow moment hits all
+    for _ in range(ROUNDS):  # in turns, so that a slow moment affects all
         for name, valves in sorts.items():
             traffic = TRAFFIC.get(name, SAID)
             best[name] = min(best[name], await measure(valves, messages, traffic))

@@ -1,4 +1,4 @@
-"""A test that hangs fails and tells where it waits; the others run on.
+"""Makes a hanging test fail and say where it waits; the other tests run on.
 
 A test that waits in an event loop is cancelled, and its traceback shows the wait. A test that keeps
 the processor busy is interrupted; its bound is processor time, so that a busy machine makes no test
@@ -23,13 +23,13 @@ from typing import Any
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key  # the only way to say where to
 
-_BOUND = 200.0  # seconds; far more than any test takes, and less than faulthandler's
-_PROCESSOR_BOUND = 60.0  # seconds of the processor, of which no test takes more than ten
+_BOUND = 200.0  # seconds; more than any test takes, and less than faulthandler's bound
+_PROCESSOR_BOUND = 60.0  # seconds of processor time; no test takes more than ten
 _FOLDER = "stacks"  # key of what a process is told
 
 
 def bound(items: list[pytest.Item]) -> None:
-    """Bound the tests that run in an event loop."""
+    """Bounds the time of tests that run in an event loop."""
     for item in items:
         if isinstance(item, pytest.Function) and _waits(item.obj):
             item.obj = _bounded(item.obj)
@@ -37,7 +37,7 @@ def bound(items: list[pytest.Item]) -> None:
 
 @contextmanager
 def processor_bound() -> Iterator[None]:
-    """Fail what takes too much of the processor, where it is just then."""
+    """Fails code that takes too much processor time, at the place where it is then."""
     if not hasattr(signal, "setitimer"):
         yield
         return
@@ -51,12 +51,12 @@ def processor_bound() -> Iterator[None]:
 
 
 def _interrupt(*_: object) -> None:
-    # No Exception: what is busy may catch those, and go on.
+    # Not an Exception: busy code may catch those and go on.
     pytest.fail(f"keeps the processor busy for more than {_PROCESSOR_BOUND:g} s")
 
 
 def _waits(test: Callable[..., Any]) -> bool:
-    # hypothesis calls what it has wrapped by itself
+    # hypothesis itself calls what it has wrapped
     return inspect.iscoroutinefunction(test) and not hasattr(test, "hypothesis")
 
 
@@ -77,23 +77,23 @@ class StacksOfProcesses:
 
     @pytest.hookimpl(optionalhook=True)  # pytest-xdist's
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a process where to write."""
+        """Tells a process which file to write to."""
         node.workerinput[_FOLDER] = self._folder.name
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print what processes have written."""
+        """Prints what processes have written."""
         for file in sorted(Path(self._folder.name).iterdir()):
             if stacks := file.read_text("utf-8", "replace"):
                 terminalreporter.section(f"stacks of process {file.name}")
                 terminalreporter.write_line(stacks)
 
     def pytest_unconfigure(self) -> None:
-        """Remove the files."""
+        """Removes the files."""
         self._folder.cleanup()
 
 
 def configure(config: pytest.Config) -> None:
-    """See to the stacks of crashed processes; call it when faulthandler is configured."""
+    """Sets up the stacks of crashed processes; call it when faulthandler is configured."""
     told: dict[str, Any] | None = getattr(config, "workerinput", None)
     if told is None:
         config.pluginmanager.register(StacksOfProcesses())

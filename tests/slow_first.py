@@ -1,4 +1,4 @@
-"""Each process of a run begins with its share of the slow tests, so that all end together.
+"""Gives each process of a run its share of slow tests first, so that all processes end together.
 
 pytest-xdist gives each process one piece of the list of tests, and a process that has finished its
 piece takes half of another's. Slow tests are next to each other and mostly wait: without this
@@ -12,7 +12,7 @@ import pytest
 
 
 def dealt(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
-    """Return the tests in such an order that each piece begins with as many slow ones.
+    """Returns the tests in an order in which each piece begins with the same number of slow ones.
 
     Args:
         items: the tests in the order in which they were found.
@@ -23,7 +23,7 @@ def dealt(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
     order: list[pytest.Item] = []
     for worker in range(workers):
         end = len(order) + (len(items) - len(order)) // (workers - worker)
-        # The last ones have the longer pieces: they get what cannot be shared equally.
+        # The last ones have the longer pieces and get the remainder.
         share = slow[workers - 1 - worker :: workers]
         begin = len(share) * worker // workers
         order += share[begin:] + share[:begin]

@@ -81,7 +81,7 @@ def main() -> int:
     if after == before:
         return 0
     if "--check" in sys.argv[1:]:
-        print("The drawing of the rooms is old: run tools/draw_rooms.py")
+        print("The drawing of the rooms is out of date: run tools/draw_rooms.py")
         return 1
     PAGE.write_text(after, "utf-8")
     return 0

@@ -39,7 +39,8 @@ def main() -> int:
             if "--check" not in sys.argv[1:]:
                 path.write_text(after, "utf-8")
     for path in stale:
-        print(f"{path.relative_to(DOCS.parent)} {'is' if '--check' in sys.argv[1:] else 'was'} old")
+        verb = "is" if "--check" in sys.argv[1:] else "was"
+        print(f"{path.relative_to(DOCS.parent)} {verb} out of date")
     return 1 if stale and "--check" in sys.argv[1:] else 0
 
 

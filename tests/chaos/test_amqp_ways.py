@@ -33,7 +33,9 @@ async def test_short_drill_loses_nothing_and_drops_no_client(way: str) -> None:
     settings = Settings(moves_told=plugin.PLAYED.moves_told, ahead=plugin.PLAYED.ahead)
     target = StockGateway([Address("rabbit")], settings=settings, played=plugin.PLAYED)
 
-    result = await Drill(target, [replace(WAYS[way], clients=None)], SHORT, NO_BOUNDS).run(NoDisplay())
+    result = await Drill(target, [replace(WAYS[way], clients=None)], SHORT, NO_BOUNDS).run(
+        NoDisplay()
+    )
 
     assert result.passed, [row.failures for row in result.rows]
     assert all(row.verdict.sent > 0 for row in result.rows)

@@ -1,4 +1,4 @@
-"""Checks what is made of any bytes as a backend's answer to an opening handshake."""
+"""Checks how any bytes are read as a backend's answer to an opening handshake."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from .memory_transport import MemoryTransport
 from .pieces import split
 
 MAX_HEAD = 2000
-RIGHT_ACCEPT = b"$ACCEPT"  # stands for the only right value, which no fuzzer can guess
+RIGHT_ACCEPT = b"$ACCEPT"  # stands for the only valid value, which no fuzzer can guess
 OFFERS = ("chat", "soap")
-# What the gateway says itself, whatever a backend says of it
+# headers that the gateway sends itself, whatever a backend sends
 _OWN = {
     "upgrade",
     "connection",
@@ -59,7 +59,7 @@ _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the bytes.
+    """The result of reading the bytes.
 
     Attributes:
         status: 101 for a valid answer, the answer's own if it declines, 0 for anything else.
@@ -76,7 +76,7 @@ class Outcome:
 
 
 def ours(pieces: list[bytes], *, offering: bool, compressing: bool) -> Outcome:
-    """Read an answer as the plugin for websocket backends does; then the backend hangs up."""
+    """Reads an answer as the plugin for websocket backends does; then the backend hangs up."""
 
     async def read() -> Outcome:
         request = DialRequest("s1", "/", subprotocols=OFFERS if offering else ())
@@ -130,7 +130,7 @@ def _accepted(answer: Answer, transport: MemoryTransport) -> Outcome:
 
 
 def check(data: bytes) -> Outcome:
-    """Read it in pieces and in one; check what the client would be answered.
+    """Reads it in pieces and in one; checks the answer that the client would get.
 
     Raises:
         AssertionError: a rule was broken.
@@ -153,7 +153,7 @@ def check(data: bytes) -> Outcome:
 
 
 def _is_passed_on(outcome: Outcome) -> None:
-    """The client's 101 has those headers and nothing that they could smuggle in."""
+    """Checks that the client's 101 has those headers, and nothing that they could smuggle in."""
     names = [name.lower() for name, _ in outcome.headers]
     assert {"upgrade", "connection"} <= set(names)
     assert outcome.compressed == ("sec-websocket-extensions" in names)
@@ -166,7 +166,7 @@ def _is_passed_on(outcome: Outcome) -> None:
 
 
 def _declines_the_client(outcome: Outcome) -> None:
-    """The client's refusal has one head and the whole body."""
+    """Checks that the client's refusal has one head and the whole body."""
     answer = answers.refusal(Refusal(outcome.status, outcome.headers, outcome.body))
     response, rest = _parse(answer)
     assert response.status_code == outcome.status

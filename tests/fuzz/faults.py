@@ -19,7 +19,7 @@ class _Collector(logging.Handler):
 
 @contextmanager
 def no_faults() -> Iterator[None]:
-    """Let no error be logged in the block, by the event loop neither.
+    """Fails if an error is logged within the block, by the event loop or by wsgw.
 
     Raises:
         AssertionError: one was.

@@ -1,4 +1,4 @@
-"""Checks what an endpoint makes of any bytes, beside another implementation of RFC 6455."""
+"""Checks how an endpoint reads any bytes, against another implementation of RFC 6455."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SEEDS = tuple(
         (3, "c107 f248cdc9c90700 8100"),
     )
 )
-# What is stricter here than there: RFC 6455 section 5.2 wants the shortest form of a length; the
-# number of fragments; codes of close frames that mean nothing.
+# wsgw is stricter here: RFC 6455 section 5.2 wants the shortest form of a length; the
+# number of fragments; meaningless codes of close frames.
 STRICTER = ("shortest form", "control frame of more", "fragments", "close code")
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What arrives.
+    """The bytes that arrive.
 
     Attributes:
         data: the bytes.
@@ -52,14 +52,14 @@ class Stream:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Stream:
-        """Take the first bytes for the settings."""
+        """Takes the settings from the first bytes."""
         switches, count = (data + b"\0\0")[:2]
         count %= 4
         cuts = tuple(size + 1 for size in data[2 : 2 + count])
         return cls(data[2 + count :], cuts, bool(switches & 1), bool(switches & 2))
 
     def reads(self) -> list[bytes]:
-        """Return the pieces in which it arrives."""
+        """Returns the pieces in which the bytes arrive."""
         if not self.cuts:
             return [self.data]
         pieces, position, turn = [], 0, 0
@@ -75,7 +75,7 @@ class Stream:
 
 @dataclass
 class Outcome:
-    """What became of it.
+    """The result of reading the bytes.
 
     Attributes:
         deaf: a final block has come, as it may, and all compressed data after it was ignored.
@@ -89,7 +89,7 @@ class Outcome:
 
 
 class _Watcher:
-    """Takes an endpoint's messages and events."""
+    """Records an endpoint's messages and events."""
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -125,7 +125,7 @@ class _Watcher:
 
 
 def ours(stream: Stream) -> Outcome:
-    """Let an endpoint read the stream, then cut the connection."""
+    """Lets an endpoint read the stream, then cuts the connection."""
     outcome = Outcome()
 
     async def read() -> None:
@@ -157,7 +157,7 @@ def ours(stream: Stream) -> Outcome:
 
 
 def theirs(stream: Stream) -> Outcome:
-    """Let the `websockets` library read the same.
+    """Lets the `websockets` library read the same stream.
 
     The bound is applied here: the library also applies it to the size of a fragment before
     decompression, which says nothing about the size of the message.
@@ -188,7 +188,7 @@ def theirs(stream: Stream) -> Outcome:
                 outcome.violation = Close(1007)
                 return outcome
             outcome.messages.append(message)
-    # A close frame may come amid the fragments of a message (RFC 6455 section 5.4).
+    # A close frame may come between the fragments of a message (RFC 6455 section 5.4).
     if "incomplete fragmented message" in str(protocol.parser_exc):
         outcome.closed = True
     elif protocol.parser_exc is not None and not isinstance(protocol.parser_exc, EOFError):
@@ -203,7 +203,7 @@ def _protocol(*, client_side: bool) -> ServerProtocol | ClientProtocol:
 
 
 def check(stream: Stream) -> Outcome:
-    """Compare the two; return ours.
+    """Compares the two results; returns ours.
 
     Raises:
         AssertionError: they differ, or ours broke a rule of its own.
@@ -217,16 +217,16 @@ def check(stream: Stream) -> Outcome:
         return mine
     assert mine.messages == other.messages
     if _cut_short(stream.data):
-        return mine  # a violation in a frame that is not whole may be seen or not
+        return mine  # an implementation may or may not see a violation in an incomplete frame
     assert (mine.violation is None) == (other.violation is None), (mine, other)
-    # which code is a matter of order, where one frame breaks several rules
+    # which code, depends on the order of checks, if one frame breaks several rules
     assert mine.violation is None or mine.violation.code in (1002, 1007, 1009)
     assert mine.closed == other.closed
     return mine
 
 
 def _cut_short(data: bytes) -> bool:
-    """Return whether the last frame is not whole (RFC 6455 section 5.2)."""
+    """Returns whether the last frame is incomplete (RFC 6455 section 5.2)."""
     position = 0
     while position < len(data):
         second = (data[position : position + 2] + b"\0")[1]

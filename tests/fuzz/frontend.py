@@ -1,4 +1,4 @@
-"""Lets a client send any bytes to the whole frontend, and checks that it is answered or dropped."""
+"""Sends any bytes of a client to the whole frontend; checks that it answers or drops the client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .memory_transport import MemoryTransport
 from .pieces import split
 
 MAX_HEAD, MAX_SIZE = 1000, 500
-LONG_ENOUGH = 100.0  # seconds of virtual time, in which everything bounded is over
+LONG_ENOUGH = 100.0  # seconds of virtual time, after which everything bounded is over
 HANDSHAKE = (
     b"GET /a HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -40,7 +40,7 @@ _ANSWERS = (Accept(), Accept("chat"), Decline(403, (("Location", "/a"),), b"no")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the client.
+    """What happened to the client.
 
     Attributes:
         status: the status of the answer; 0: there was none.
@@ -97,7 +97,7 @@ async def _serve(pieces: list[bytes], script: _Script) -> Outcome:
         await idle()
         _act(backend, script)
     await asyncio.sleep(LONG_ENOUGH)
-    if not transport.lost:  # an open websocket: there is nothing that would have to end it
+    if not transport.lost:  # an open websocket: nothing has to end it
         assert len(bench.relay.table) == 1
         assert transport.written.startswith(b"HTTP/1.1 101 ")
         transport.end() if script.client_hangs_up else transport.hang_up()
@@ -122,7 +122,7 @@ def _act(backend: FakeBackend, script: _Script) -> None:
 
 
 def _read(written: bytes, received: int) -> Outcome:
-    """Read what the client was sent as a client does; it must make sense to the end."""
+    """Reads what the client received, as a client does; everything must be valid."""
     if not written:
         return Outcome(0, (), received)
     reader = StreamReader()
@@ -134,7 +134,7 @@ def _read(written: bytes, received: int) -> Outcome:
         response: Response = done.value
     rest = bytes(reader.buffer)
     if response.status_code != 101:
-        names_upgrade = "Upgrade" in response.headers  # then it has to be named here, too
+        names_upgrade = "Upgrade" in response.headers  # a new status has to be named here, too
         connection = "upgrade, close" if names_upgrade else "close"
         assert response.headers.get_all("Connection") == [connection]
         assert response.headers.get_all("Content-Length") == [str(len(rest))]
@@ -147,7 +147,7 @@ def _read(written: bytes, received: int) -> Outcome:
 
 
 def check(data: bytes) -> Outcome:
-    """Serve one client that sends these bytes; the first tells what the backend does.
+    """Serves one client that sends these bytes; the first byte says what the backend does.
 
     Raises:
         AssertionError: a rule was broken, or something was left behind.

@@ -1,4 +1,4 @@
-"""Checks what is made of any bytes as the head of a request, beside other implementations."""
+"""Checks how any bytes are read as the head of a request, against other implementations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _OFFERS = CompressionOptions(enabled=True).accepted_offers()
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the bytes.
+    """The result of reading the bytes.
 
     Attributes:
         status: that of the answer: 101 for a valid handshake, 0 while the head is incomplete.
@@ -52,7 +52,7 @@ class Outcome:
 
 
 def ours(pieces: list[bytes]) -> tuple[Outcome, RequestHead | None]:
-    """Read a handshake as the frontend does."""
+    """Reads a handshake as the frontend does."""
     reader, head = HeadReader(MAX_SIZE, strict=True), None
     try:
         for piece in pieces:
@@ -79,7 +79,7 @@ def ours(pieces: list[bytes]) -> tuple[Outcome, RequestHead | None]:
 
 
 def check(data: bytes) -> Outcome:
-    """Read it in pieces, in one, and beside others; return what it was taken for.
+    """Reads it in pieces, in one, and with others; returns the result.
 
     Raises:
         AssertionError: they differ, or a rule was broken.
@@ -88,7 +88,7 @@ def check(data: bytes) -> Outcome:
     whole = b"".join(pieces)
     outcome, request = ours(pieces)
     at_once, _ = ours([whole])
-    if outcome != at_once:  # which of two faults is met first is a matter of the pieces
+    if outcome != at_once:  # the pieces decide which of two faults is found first
         assert {outcome.status, at_once.status} <= {400, 431}
     if outcome.head:
         assert outcome.head + outcome.rest == whole
@@ -99,7 +99,7 @@ def check(data: bytes) -> Outcome:
 
 
 def _is_read_alike(head: bytes, request: RequestHead) -> None:
-    """What is well-formed for us is for others, and the same."""
+    """Checks that others read the same from what is well-formed for us."""
     fields = list(request.headers.raw_items())
     head = head.removeprefix(b"\r\n")
     if request.headers.get("Content-Length", "0") == "0":
@@ -117,7 +117,7 @@ def _is_read_alike(head: bytes, request: RequestHead) -> None:
     try:
         (message, _), *others = parser.feed_data(head)[0]
     except HttpProcessingError:
-        # llhttp is stricter about what it gives a meaning to
+        # llhttp is stricter about the headers that it interprets
         assert not request.target.startswith("/") or "Upgrade" in request.headers
         return
     assert not others

@@ -63,42 +63,42 @@ ROUTE = "routes[]"
 
 
 def configuration() -> Iterator[str]:
-    """Yield the keys of the configuration, section by section."""
+    """Yields the keys of the configuration, section by section."""
     yield from section_tables(GatewayConfig)
 
 
 def websocket_backend() -> Iterator[str]:
-    """Yield the keys of a backend of kind ws, section by section."""
+    """Yields the keys of a backend of kind ws, section by section."""
     yield from section_tables(WebSocketSettings)
 
 
 def amqp_backend() -> Iterator[str]:
-    """Yield the keys of a backend of kind amqp, section by section."""
+    """Yields the keys of a backend of kind amqp, section by section."""
     yield from section_tables(AmqpSettings)
 
 
 def http_backend() -> Iterator[str]:
-    """Yield the keys of a backend of kind http, section by section."""
+    """Yields the keys of a backend of kind http, section by section."""
     yield from section_tables(HttpSettings)
 
 
 def redis_backend() -> Iterator[str]:
-    """Yield the keys of a backend of kind redis, section by section."""
+    """Yields the keys of a backend of kind redis, section by section."""
     yield from section_tables(RedisSettings)
 
 
 def kind_options(kind: str) -> Iterator[str]:
-    """Yield the keys of a gate or valve."""
+    """Yields the keys of a gate or valve."""
     yield from key_table([key for _, keys in sections(KINDS[kind]) for key in keys])
 
 
 def hash_policy() -> Iterator[str]:
-    """Yield the keys of the policy hash."""
+    """Yields the keys of the policy hash."""
     yield from key_table([(f"upstream.policy.{key}", field) for key, field in fields(HashOptions)])
 
 
 def variables() -> Iterator[str]:
-    """Yield wsbalancer's variables."""
+    """Yields wsbalancer's variables."""
     yield "| variable | key | type | default | meaning |"
     yield "|---|---|---|---|---|"
     of_backends = {variable.name for variable in (*BACKEND_VARIABLES, BE_PASS_HEADERS)}
@@ -112,7 +112,7 @@ def variables() -> Iterator[str]:
 
 
 def section_tables(model: type[BaseModel]) -> Iterator[str]:
-    """Yield a headed table of keys for each section."""
+    """Yields a headed table of keys for each section."""
     for path, keys in sections(model):
         yield f"### {f'`{path}`' if path else 'Top level'}"
         yield ""
@@ -123,7 +123,7 @@ def section_tables(model: type[BaseModel]) -> Iterator[str]:
 def sections(
     model: type[BaseModel], path: str = ""
 ) -> Iterator[tuple[str, list[tuple[str, FieldInfo]]]]:
-    """Yield each section's path with its keys that are not sections themselves."""
+    """Yields each section's path with its keys that are not sections themselves."""
     keys: list[tuple[str, FieldInfo]] = []
     below: list[tuple[type[BaseModel], str]] = []
     for name, field in model.model_fields.items():
@@ -144,7 +144,7 @@ def sections(
 
 
 def key_table(keys: list[tuple[str, FieldInfo]]) -> Iterator[str]:
-    """Yield the lines of a table of keys."""
+    """Yields the lines of a table of keys."""
     yield "| key | type | default | meaning |"
     yield "|---|---|---|---|"
     for key, field in keys:
@@ -155,6 +155,6 @@ def key_table(keys: list[tuple[str, FieldInfo]]) -> Iterator[str]:
 
 
 def fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    """Yield the keys of a model that has no sections."""
+    """Yields the keys of a model that has no sections."""
     for name, field in model.model_fields.items():
         yield field.alias or name, field

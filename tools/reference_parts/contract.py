@@ -22,7 +22,7 @@ HELPERS = (*MADE, api.HandshakeField, api.Labelled, api.Metrics, api.Template)
 
 
 def hooks() -> Iterator[str]:
-    """Yield the hooks with their arguments."""
+    """Yields the hooks with their arguments."""
     yield "| hook | what it does |"
     yield "|---|---|"
     for name, function in vars(hookspecs).items():
@@ -31,7 +31,7 @@ def hooks() -> Iterator[str]:
 
 
 def contract() -> Iterator[str]:
-    """Yield the protocols, and the classes that help authors, with their members."""
+    """Yields the protocols, and the classes that help authors, with their members."""
     for name in api.__all__:
         thing = getattr(api, name)
         if not getattr(thing, "_is_protocol", False) and thing not in HELPERS:
@@ -55,7 +55,7 @@ def contract() -> Iterator[str]:
 
 
 def ends() -> Iterator[str]:
-    """Yield what the ends of a backend's connection mean."""
+    """Yields what the ends of a backend's connection mean."""
     codes = " ".join(map(str, sorted(LOSS_CODES)))
     yield "| `abnormal` | code | `meaning` | what happens |"
     yield "|---|---|---|---|"
@@ -68,7 +68,7 @@ def ends() -> Iterator[str]:
 
 
 def exported() -> Iterator[str]:
-    """Yield the classes of the contract that are no protocols."""
+    """Yields the classes of the contract that are no protocols."""
     yield "| name | meaning | has |"
     yield "|---|---|---|"
     for name in api.__all__:
@@ -80,7 +80,7 @@ def exported() -> Iterator[str]:
 
 
 def testing_kit() -> Iterator[str]:
-    """Yield the names of the testing kit, by the modules that hold them."""
+    """Yields the names of the testing kit, by the modules that hold them."""
     yield "| name | module | meaning | has |"
     yield "|---|---|---|---|"
     told: set[object] = set()
@@ -96,7 +96,7 @@ def testing_kit() -> Iterator[str]:
 
 
 def capabilities() -> Iterator[str]:
-    """Yield what a kind of backend can declare to the contract suite."""
+    """Yields what a kind of backend can declare to the contract suite."""
     text = inspect.getdoc(Capabilities) or ""
     told = re.findall(
         r"^    ([a-z_0-9, ]+): (.*(?:\n {8}.*)*)", text.partition("Attributes:\n")[2], re.MULTILINE
@@ -110,7 +110,7 @@ def capabilities() -> Iterator[str]:
 
 
 def errors() -> Iterator[str]:
-    """Yield the exceptions of the contract, each below the one it is a kind of."""
+    """Yields the exceptions of the contract, each below the one it is a kind of."""
     yield "| exception | kind of | meaning |"
     yield "|---|---|---|"
     for name, thing in vars(api.errors).items():

@@ -39,7 +39,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
 
 
 def counters() -> Iterator[str]:
-    """Yield the gateway's own counters."""
+    """Yields the gateway's own counters."""
     metrics = Metrics()
     GatewayCounters(metrics)
     yield "| counter | meaning |"
@@ -49,7 +49,7 @@ def counters() -> Iterator[str]:
 
 
 def families(table: Iterable[Family]) -> Iterator[str]:
-    """Yield metrics with their labels."""
+    """Yields metrics with their labels."""
     yield "| metric | type | labels | meaning |"
     yield "|---|---|---|---|"
     for family in table:
@@ -59,7 +59,7 @@ def families(table: Iterable[Family]) -> Iterator[str]:
 
 
 def metrics_of_plugins() -> Iterator[str]:
-    """Yield the metrics of each plugin in this workspace."""
+    """Yields the metrics of each plugin in this workspace."""
     yield "| metric | type | labels | plugin | meaning |"
     yield "|---|---|---|---|---|"
     for source in sources():

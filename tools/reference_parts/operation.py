@@ -15,7 +15,7 @@ from wsgw_core.websocket import session_ends
 
 
 def all_commands() -> dict[str, click.Command]:
-    """Return the command and its subcommands, those of other distributions behind the core's."""
+    """Returns the command and its subcommands, those of other distributions behind the core's."""
     context = click.Context(wsgw)
     names = [
         *wsgw.commands,
@@ -26,7 +26,7 @@ def all_commands() -> dict[str, click.Command]:
 
 
 def commands() -> Iterator[str]:
-    """Yield what --help says of each command."""
+    """Yields what --help says of each command."""
     for name, command in all_commands().items():
         full_name = f"wsgw {name}".strip()
         context = click.Context(
@@ -57,7 +57,7 @@ def ways() -> Iterator[str]:
 
 
 def admin_calls() -> Iterator[str]:
-    """Yield the calls of the admin API."""
+    """Yields the calls of the admin API."""
     yield "| call | role | meaning | unknown id |"
     yield "|---|---|---|---|"
     for call in CALLS:
@@ -67,7 +67,7 @@ def admin_calls() -> Iterator[str]:
 
 
 def session_closes() -> Iterator[str]:
-    """Yield which close code each side of a session sees at which event."""
+    """Yields which close code each side of a session sees at which event."""
     yield "| what happens | the client sees | the backend sees |"
     yield "|---|---|---|"
     for end in session_ends.TABLE:
@@ -75,12 +75,12 @@ def session_closes() -> Iterator[str]:
 
 
 def state_diagram() -> Iterator[str]:
-    """Yield the states of a session."""
+    """Yields the states of a session."""
     yield "```mermaid"
     yield mermaid()
     yield "```"
 
 
 def policy_spread() -> Iterator[str]:
-    """Yield how evenly policies spread sessions, and how many move."""
+    """Yields how evenly policies spread sessions, and how many move."""
     yield from table()
