@@ -332,6 +332,16 @@ class TestOptions:
         with pytest.raises(ValidationError):
             CompressionOptions.model_validate(value)
 
+    @pytest.mark.parametrize(
+        ("key", "least", "most"), [("window-bits", 9, 15), ("level", 1, 9), ("memory-level", 1, 9)]
+    )
+    def test_each_number_has_a_range(self, key: str, least: int, most: int) -> None:
+        for allowed in (least, most):
+            CompressionOptions.model_validate({key: allowed})
+        for refused in (least - 1, most + 1):
+            with pytest.raises(ValidationError):
+                CompressionOptions.model_validate({key: refused})
+
     def test_without_agreement_there_is_no_compression(self) -> None:
         assert CompressionOptions(enabled=True).agreed(()) is None
 
