@@ -123,6 +123,10 @@ class TestInAll:
         first.give_back()
         assert bench.admitted(B, B) == [True, False]
 
+    def test_retry_after_is_sooner_when_only_the_rate_is_reached(self) -> None:
+        _, *refused = Bench(max_per_second=1).arrive(*[A] * 400)
+        assert {answer(ticket.refusal) for ticket in refused} == {(503, n) for n in range(1, 6)}
+
     def test_room_includes_that_for_refused_clients(self) -> None:
         bench = Bench(max_sessions=2)
         assert bench.admission.room == 2 + REFUSED_AT_ONCE
