@@ -1,4 +1,4 @@
-"""Runs all of Autobahn's cases on both legs and counts the verdicts.
+"""Runs all Autobahn cases on both legs and counts the verdicts.
 
 usage: make conformance ARGS='[GROUP ...]'
 
@@ -21,7 +21,7 @@ _COLUMNS = (*GOOD, "failed")
 
 
 async def main(names: list[str]) -> int:
-    """Run these groups, or all, one after the other; return the exit status."""
+    """Run the given groups, or all, one after the other; return the exit status."""
     found: dict[str, list[CaseReport]] = {"client": [], "backend": []}
     failures: list[str] = []
     for group in GROUPS:
@@ -39,7 +39,7 @@ async def main(names: list[str]) -> int:
 
 
 def print_table(found: dict[str, list[CaseReport]]) -> None:
-    """Print how many cases of each section got which verdict."""
+    """Print the number of cases for each section and verdict."""
     counts: dict[tuple[int, str], Counter[str]] = {}
     for name, reports in found.items():
         for report in reports:

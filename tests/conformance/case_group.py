@@ -1,4 +1,4 @@
-"""Which cases there are, and how a gateway is configured for them."""
+"""The groups of cases, and the gateway configuration for each."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 _LARGE = {
     "max-message-size": "16MiB",
     "max-fragments": 65536,
-    # Nothing is acknowledged on the backend's side; see `_NO_PINGS` in legs.py.
+    # The backend acknowledges nothing; see `_NO_PINGS` in legs.py.
     "ledger-bytes": "1GiB",
     "ledger-messages": 1_000_000,
 }
-# The fuzzer fails at short messages that are sent as they are. As a server it asks for a window of
-# 15 bits in some cases, whatever was offered.
+# The fuzzer fails at uncompressed short messages. As a server it requests a window of
+# 15 bits in some cases, regardless of the offer.
 _COMPRESSED = {"enabled": True, "window-bits": 15, "min-size": 1}
 
 
@@ -23,9 +23,9 @@ class CaseGroup:
 
     Attributes:
         name: of the group.
-        cases: patterns of all of them.
-        sample: patterns of those that stand for them in CI.
-        limits: for the gateway; without them it has what it has when nothing is configured.
+        cases: patterns of all cases.
+        sample: patterns of the cases that run in CI.
+        limits: for the gateway; without them the defaults apply.
         compression: the same, for the leg that is tested.
     """
 
@@ -49,7 +49,7 @@ GROUPS = (
         limits=_LARGE,
         compression=_COMPRESSED,
     ),
-    # As a server the fuzzer wants it to have been offered.
+    # As a server the fuzzer requires that the client offers it.
     CaseGroup(
         "no-context-takeover",
         ("13.2.*", "13.5.*", "13.6.*"),

@@ -1,4 +1,4 @@
-"""What the fuzzer says of one case."""
+"""The fuzzer's report of one case."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 GOOD = ("OK", "NON-STRICT", "INFORMATIONAL")
-SHOWN = 60  # characters of a message; the fuzzer writes down a few more
+SHOWN = 60  # characters of a message; the fuzzer records a few more
 _LONGEST = 300  # characters of one fact in a message of a test
 
 
@@ -19,7 +19,7 @@ class CaseReport:
     Attributes:
         number: its place in this run, from 1.
         case: its name, such as "1.1.1".
-        facts: all that the fuzzer wrote down.
+        facts: all that the fuzzer recorded.
     """
 
     number: int
@@ -37,7 +37,7 @@ class CaseReport:
 
     @property
     def verdicts(self) -> tuple[str, str]:
-        """What was thought of the messages, and of the end of the connection."""
+        """The verdicts on the messages and on the end of the connection."""
         return self.facts["behavior"], self.facts["behaviorClose"]
 
     @property
@@ -46,12 +46,12 @@ class CaseReport:
 
     @property
     def breaks_the_protocol(self) -> bool:
-        """Whether the fuzzer sends what has to make its peer end the connection."""
+        """Whether the fuzzer sends a violation, at which its peer must end the connection."""
         return self.facts["expectedClose"].get("closedByMe") is False
 
     @property
     def whole_messages(self) -> list[str]:
-        """The beginnings of those that the fuzzer sends before it breaks the protocol."""
+        """The beginnings of the messages that the fuzzer sends before a violation."""
         events = self.facts["expected"].get("OK", [])
         return [event[1][:SHOWN] for event in events if event[0] == "message"]
 

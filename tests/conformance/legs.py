@@ -25,7 +25,7 @@ _HERE = Path(__file__).parent
 REPORTS = _HERE.parent.parent / "build" / "conformance"
 _KOSOKU = Path(sys.executable).with_name("kosoku")
 _AT_A_TIME = 8  # many cases wait for a second
-_TIMEOUT = 60.0  # seconds for a handshake, on a machine with much to do
+_TIMEOUT = 60.0  # seconds for a handshake, on a busy machine
 _AGENT = "wsgw"
 # The cases count whatever comes, and know of no client that pings. A backend that has never
 # answered a ping is pinged at the beginning of each connection: see `_let_clients_echo`.
@@ -34,7 +34,7 @@ _NO_PINGS = {"ack-interval": "1h", "ping-time": "1h"}
 
 @dataclass(frozen=True)
 class Leg:
-    """What was found on one of the gateway's two sides.
+    """The results for one of the gateway's two legs.
 
     Attributes:
         reports: the fuzzer's, in the order of the cases.
@@ -45,7 +45,7 @@ class Leg:
     passed_on: Mapping[str, list[str]]
 
     def failures(self) -> list[str]:
-        """Say what is not as it should be."""
+        """Describe each failure."""
         found = [str(report) for report in self.reports if not report.passed]
         for report in self.reports:
             if report.breaks_the_protocol and report.case in self.passed_on:
@@ -61,7 +61,7 @@ async def both_legs(group: CaseGroup, cases: Iterable[str], folder: Path) -> dic
     Args:
         group: how the gateways are configured.
         cases: names or patterns.
-        folder: for the fuzzer's reports; what an earlier run has left there goes.
+        folder: for the fuzzer's reports; those of an earlier run are deleted.
     """
     async with asyncio.TaskGroup() as tasks:
         client = tasks.create_task(client_leg(group, cases, folder / group.name / "client"))
@@ -70,7 +70,7 @@ async def both_legs(group: CaseGroup, cases: Iterable[str], folder: Path) -> dic
 
 
 async def client_leg(group: CaseGroup, cases: Iterable[str], folder: Path) -> Leg:
-    """Have the fuzzer be the client of a gateway before a backend that echoes.
+    """Run the fuzzer as the client of a gateway with an echo backend.
 
     Args:
         group: how the gateway is configured.
@@ -91,7 +91,7 @@ async def client_leg(group: CaseGroup, cases: Iterable[str], folder: Path) -> Le
 
 
 async def backend_leg(group: CaseGroup, cases: Iterable[str], folder: Path) -> Leg:
-    """Have the fuzzer be the backend of a gateway whose clients echo.
+    """Run the fuzzer as the backend of a gateway whose clients echo.
 
     Args:
         group, cases, folder: see `client_leg`.
@@ -103,14 +103,14 @@ async def backend_leg(group: CaseGroup, cases: Iterable[str], folder: Path) -> L
         entry = {
             "url": _url(fuzzer.port),
             "compression": group.compression,
-            "breaker-threshold": -1,  # breaking the protocol is what this backend is for
+            "breaker-threshold": -1,  # this backend violates the protocol on purpose
             **_NO_PINGS,
         }
         config = {
             "server": {"frontend": {"address": "127.0.0.1:0"}},
             "upstream": {"backends": [entry]},
             "limits": group.limits,
-            # or a backend that breaks the protocol is dialled again, and its case begins anew
+            # or the gateway would dial again after a violation, and the case would restart
             "failover": {"enabled": False},
         }
         async with _gateway(config, folder) as gateway:
@@ -122,19 +122,19 @@ async def backend_leg(group: CaseGroup, cases: Iterable[str], folder: Path) -> L
 
 
 async def _let_clients_echo(url: str) -> dict[int, list[str]]:
-    """Connect a client for each case, and one that tells the fuzzer to write its reports."""
+    """Connect a client for each case, and one that makes the fuzzer write its reports."""
     async with _client(f"{url}/getCaseCount") as client:
         count = int(await client.recv())
     passed_on: dict[int, list[str]] = {number: [] for number in range(1, count + 1)}
     turns = asyncio.Semaphore(_AT_A_TIME)
 
     async def run(number: int) -> None:
-        # What is wrong with a handshake stands in the fuzzer's report.
+        # The fuzzer's report describes what is wrong with a handshake.
         with contextlib.suppress(InvalidHandshake):
             async with turns, _client(f"{url}/runCase?case={number}&agent={_AGENT}") as client:
                 await _echo(client, passed_on[number])
 
-    await run(1)  # in which the backend answers a ping; a case that is run again counts anew
+    await run(1)  # time for the backend to answer a ping; a repeated case counts anew
     passed_on[1].clear()
     async with asyncio.TaskGroup() as group:
         for number in passed_on:

@@ -1,4 +1,4 @@
-"""Autobahn's cases on both legs: all that are about frames, and a sample of the long ones."""
+"""Autobahn cases on both legs: all cases about frames, and a sample of the long ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from .case_group import GROUPS, CaseGroup
 from .legs import REPORTS, both_legs
 
-_BOUND = 100.0  # seconds for one group; far more than it takes
+_BOUND = 100.0  # seconds for one group; far more than it needs
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The `wsgw` command as its users meet it: real processes, plugins made for the test."""
+"""The `wsgw` command as users run it: real processes, with plugins made for the test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 WSGW = Path(sys.executable).with_name("wsgw")
-# What it does when it is opened and closed is told by its options.
+# Its options say what it does when it is opened and closed.
 FAKE_PLUGIN = """
     import asyncio, sys
     from wsgw_core.api import BackendUnavailable, ConfigurationError, Duration, Options
@@ -74,7 +74,7 @@ FAKE_PLUGIN = """
 
 
 class Shop:
-    """A folder on the import path into which distributions are put, and what runs with it."""
+    """A folder of distributions on the import path, and commands that run with it."""
 
     def __init__(self, folder: Path, cleanup: ExitStack) -> None:
         self.folder = folder
@@ -83,7 +83,7 @@ class Shop:
     def install(
         self, name: str, entry: str | None, source: str = "", *, group: str = "wsgw"
     ) -> None:
-        """Put a distribution of one module there.
+        """Install a distribution with one module.
 
         Args:
             name: of the distribution.
@@ -102,7 +102,7 @@ class Shop:
         (self.folder / f"{module}.py").write_text(textwrap.dedent(source))
 
     def hide_installed_plugins(self) -> None:
-        """Put distributions without plugins before the installed ones of the same names."""
+        """Hide installed plugins by distributions of the same names without plugins."""
         for entry_point in metadata.entry_points(group="wsgw"):
             name = entry_point.dist.name if entry_point.dist else ""
             if name and not list(self.folder.glob(f"{name.replace('-', '_')}-*")):

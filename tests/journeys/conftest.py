@@ -1,4 +1,4 @@
-"""What the journeys share: gateways and backends in this process."""
+"""Fixtures of the journeys: gateways and backends in this process."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class StartAdmin(Protocol):
 
 @pytest.fixture(autouse=True)
 def gateway_has_no_fault(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever is logged as an error is a fault, also when the client was served."""
+    """Checks that no error is logged, even if the client was served."""
     caplog.set_level(logging.INFO, "wsgw")
     yield
     faults = [
@@ -170,5 +170,5 @@ def _entry(backend: str | Mapping[str, Any] | ScriptedBackend) -> dict[str, Any]
 
 @pytest.fixture
 async def gateway(start_gateway: StartGateway, backend: ScriptedBackend) -> RunningGateway:
-    """A gateway before `backend`, with the settings that it has when nothing is configured."""
+    """A gateway in front of `backend`, with default settings."""
     return await start_gateway(backend)

@@ -1,4 +1,4 @@
-"""A gateway as a process that tells its counters when it gets SIGUSR1.
+"""A gateway as a process that prints its counters on SIGUSR1.
 
 usage: python -m counting_gateway asyncio|uvloop CONFIGURATION [OPEN_FILES]
 """

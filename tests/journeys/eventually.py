@@ -1,4 +1,4 @@
-"""Waiting for what has to happen and tells nobody."""
+"""Waits for conditions that have no event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TIMEOUT = 60.0
 
 
 async def until(condition: Callable[[], object], what: str = "") -> None:
-    """Wait until the condition holds; an assertion fails when it does not in a long time."""
+    """Wait until the condition holds; fail an assertion after a long timeout."""
     try:
         async with asyncio.timeout(TIMEOUT):
             while not condition():  # noqa: ASYNC110 - there is no event to wait for

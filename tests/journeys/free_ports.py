@@ -1,4 +1,4 @@
-"""Ports for servers that are told where to listen."""
+"""Free ports for servers with a configured address."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 import random
 import socket
 
-# Systems give higher ones to outgoing connections, and to servers that leave the choice to them.
+# Systems use higher ports for outgoing connections and for servers that listen on port 0.
 _LOWEST, _HIGHEST = 20_000, 32_000
-# Each process of a run has ports of its own: a port that one has found may not be in use yet.
+# Each process of a run has its own ports: a port that one has found may not be in use yet.
 _SHARES = 32
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 on which nobody listens, and that nobody is given by chance."""
+    """Return free ports of 127.0.0.1 that the system assigns to no other socket."""
     found: set[int] = set()
     share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SHARES
     while len(found) < count:

@@ -1,4 +1,4 @@
-"""Heads of requests that are no opening handshakes, and what they are answered."""
+"""Request heads that are not valid opening handshakes, and the status of each answer."""
 
 from __future__ import annotations
 

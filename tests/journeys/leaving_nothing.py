@@ -1,4 +1,4 @@
-"""What a hostile peer must not leave behind, and how it breaks off."""
+"""Checks that hostile peers leak no resources, and aborts connections with a RST."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from wsgw_core.testing.running_gateway import RunningGateway
 from .eventually import until
 from .scripted_backend import ScriptedBackend
 
-GOOD = "/good"  # the path of clients that mean no harm
+GOOD = "/good"  # the path of good clients
 
 
 @asynccontextmanager
 async def leaving_nothing(
     gateway: RunningGateway, backend: ScriptedBackend | None = None
 ) -> AsyncIterator[None]:
-    """Have no more tasks, descriptors and sessions after the block than before, and one served.
+    """Check that the block leaks no task, descriptor or session, and that a good client is served.
 
     Args:
         gateway: before the backends.
         backend: the only one; None: they send the messages of good clients back.
     """
-    await serve_a_good_client(gateway, backend)  # so that what is made once has been made
+    await serve_a_good_client(gateway, backend)  # warm up: some objects are made once
     await until(lambda: not len(gateway.gateway.sessions), "what it has said is delivered")
     await until(lambda: not len(gateway.gateway.sessions), "the good client's session is over")
     tasks, descriptors = asyncio.all_tasks(), open_descriptors()
@@ -43,7 +43,7 @@ async def leaving_nothing(
         "no more sockets, tasks and sessions than before",
     )
     await serve_a_good_client(gateway, backend)
-    # whose message is owed for a while: a backend that went before would be waited for
+    # its message may be unacknowledged for a while: the gateway would wait for a lost backend
     await until(lambda: not len(gateway.gateway.sessions), "the last session is over")
 
 
@@ -65,7 +65,7 @@ async def serve_a_good_client(
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Break a connection off with a RST."""
+    """Abort a connection with a RST."""
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

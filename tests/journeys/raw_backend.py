@@ -1,4 +1,4 @@
-"""A backend that answers with bytes, as a test words them, and behaves well on other paths."""
+"""A backend that answers with raw bytes of the test, and is a normal echo on other paths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, reserved: int = 0) -> bytes:
-    """Word a frame as a server sends it; `reserved` are the three bits, RSV1 being 4."""
+    """Return a server's frame; `reserved` has the three bits, RSV1 being 4."""
     first = bytes([fin << 7 | reserved << 4 | opcode])
     size = len(payload)
     if size < 126:
@@ -53,11 +53,11 @@ class RawPeer:
 
     @property
     def accept(self) -> str:
-        """The only right answer to the request's key."""
+        """The correct answer to the request's key."""
         return accept_key(self.header("Sec-WebSocket-Key") or "")
 
     def switching(self, *lines: str, leave_out: str = "nothing", version: str = "1.1") -> str:
-        """Word a 101 with some lines more, and without the usual one that begins so."""
+        """Return a 101 with additional lines, and without the usual line that begins like this."""
         usual = ["Upgrade: websocket", "Connection: Upgrade"]
         usual.append(f"Sec-WebSocket-Accept: {self.accept}")
         kept = [line for line in usual if not line.startswith(leave_out)]
@@ -89,7 +89,7 @@ class RawPeer:
                 await self.write(frame(PONG, payload))
 
     async def echo(self) -> None:
-        """Behave well until the gateway closes."""
+        """Echo messages until the gateway closes."""
         await self.write(self.switching())
         opcode = 0
         while opcode != CLOSE:
@@ -97,9 +97,9 @@ class RawPeer:
             await self.write(frame(PONG if opcode == PING else opcode, payload))
 
     async def until_gone(self) -> int:
-        """Read until the gateway ends the connection; return its close code, 1006: it said none.
+        """Read until the gateway ends the connection; return its close code, or 1006 without one.
 
-        Whatever is no close is left unanswered.
+        Only a close is answered.
         """
         opcode, payload = 0, b""
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -113,14 +113,14 @@ Act = Callable[[RawPeer], Awaitable[None]]
 
 
 class RawBackend:
-    """Plays `act` on some paths, and an echo on all others.
+    """Runs `act` on some paths, and an echo on all others.
 
     Args:
         act: for one connection, which is closed after it.
         paths: where.
 
     Attributes:
-        asked: how often each path was asked for.
+        asked: how often each path was requested.
     """
 
     port: int
@@ -132,7 +132,7 @@ class RawBackend:
         self.tasks: set[asyncio.Task[None]] = set()
 
     def entry(self, **options: Any) -> dict[str, Any]:
-        """Return what a gateway has configured; sessions do not linger for acknowledgements."""
+        """Return an entry for a gateway; sessions do not linger for acknowledgements."""
         eager = {"ack-interval": "1ms", "replay-window": "0s"}
         return {
             "url": self.url,
@@ -145,7 +145,7 @@ class RawBackend:
         return f"ws://127.0.0.1:{self.port}"
 
     def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Begin with a connection."""
+        """Start to serve a connection."""
         task = asyncio.get_running_loop().create_task(self._serve(RawPeer(reader, writer)))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)

@@ -1,4 +1,4 @@
-"""A client that writes what no library would: requests and frames as the test words them."""
+"""A client that writes raw requests and frames, which no library would send."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _WEBSOCKET_FIELDS = (
 
 
 def request(*fields: str, target: str = "/", leave_out: str = "nothing") -> str:
-    """Word an opening handshake.
+    """Return the text of an opening handshake.
 
     Args:
-        *fields: added behind the usual ones.
-        target: what is asked for.
+        *fields: added after the usual ones.
+        target: the request target.
         leave_out: the usual field to leave out.
     """
     usual = [field for field in _WEBSOCKET_FIELDS if not field.startswith(leave_out)]
@@ -36,7 +36,7 @@ def request(*fields: str, target: str = "/", leave_out: str = "nothing") -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer as it came."""
+    """An HTTP answer as received."""
 
     status: int
     fields: tuple[tuple[str, str], ...]
@@ -61,7 +61,7 @@ class RawClient:
         self.writer.write(data.encode("latin-1") if isinstance(data, str) else data)
 
     async def answer(self) -> Answer:
-        """Read an answer; its body lasts until the end of the connection, but for a 101."""
+        """Read an answer; its body ends with the connection, and a 101 has none."""
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
         status = int(first.split(" ")[1])
@@ -72,19 +72,19 @@ class RawClient:
         return Answer(status, fields, body)
 
     def vanish(self) -> None:
-        """Break the connection off."""
+        """Abort the connection."""
         self.writer.transport.abort()
 
 
 class RawWebSocket:
-    """A websocket whose frames the test makes one by one."""
+    """A websocket whose frames the test sends one by one."""
 
     def __init__(self, client: RawClient, protocol: ClientProtocol) -> None:
         self.client = client
         self.protocol = protocol
 
     def flush(self) -> Self:
-        """Write what the protocol has to say."""
+        """Write the pending data of the protocol."""
         for data in self.protocol.data_to_send():
             if data:
                 self.client.write(data)
@@ -106,7 +106,7 @@ class RawWebSocket:
 
 @asynccontextmanager
 async def raw_client(host: str, port: int) -> AsyncIterator[RawClient]:
-    """Connect; the connection is broken off at the end of the block."""
+    """Connect; abort the connection at the end of the block."""
     reader, writer = await asyncio.open_connection(host, port)
     client = RawClient(reader, writer)
     try:
@@ -117,7 +117,7 @@ async def raw_client(host: str, port: int) -> AsyncIterator[RawClient]:
 
 @asynccontextmanager
 async def raw_websocket(url: str) -> AsyncIterator[RawWebSocket]:
-    """Connect and open a websocket; broken off at the end of the block."""
+    """Connect and open a websocket; abort it at the end of the block."""
     uri = parse_uri(url)
     async with raw_client(uri.host, uri.port) as client:
         client.write(request())

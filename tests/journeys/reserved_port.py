@@ -1,4 +1,4 @@
-"""A port that stays one server's own between its deaths."""
+"""A port that stays reserved for one server between its restarts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 
 
 class ReservedPort:
-    """A free port of the loopback interface that the system gives to nobody else.
+    """A free port of the loopback interface that the system assigns to no other socket.
 
     A socket is bound to it and never listens: connecting is refused, and no outgoing connection
     is given this port as its own. Servers listen on it with `reuse_port=True`.

@@ -1,4 +1,4 @@
-"""Routes as a configuration holds them, and clients that are served by one."""
+"""Route entries of a configuration, and clients for them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def shared(name: str, **keys: Any) -> dict[str, Any]:
 
 
 async def status(gateway: RunningGateway, target: str, **options: Any) -> int:
-    """Return what a client is answered that is refused."""
+    """Return the status of a refused client."""
     with pytest.raises(InvalidStatus) as refused:
         await connect(gateway.url + target, **options)
     return refused.value.response.status_code

@@ -1,4 +1,4 @@
-"""A websocket backend in this process whose side of each connection the test plays itself."""
+"""A websocket backend in this process; the test drives its side of each connection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ScriptedBackend:
 
     @property
     def eager(self) -> dict[str, Any]:
-        """What a gateway has configured whose sessions do not linger for acknowledgements."""
+        """An entry for a gateway whose sessions do not linger for acknowledgements."""
         return {"url": self.url, "ack-interval": "1ms", "replay-window": "0s"}
 
     @property
@@ -52,13 +52,13 @@ class ScriptedBackend:
         return self
 
     async def down(self) -> None:
-        """Vanish as a killed process does: connections break, nobody listens."""
+        """Vanish like a killed process: abort all connections and stop listening."""
         if self._server is None:
             return
         server, self._server = self._server, None
         await accept_no_more(server.sockets)
         server.close(close_connections=False)
-        for connection in tuple(server.all_connections):  # those in their handshake are among them
+        for connection in tuple(server.all_connections):  # including connections in their handshake
             connection.transport.abort()
         await server.wait_closed()
 

@@ -20,9 +20,9 @@ _FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
 
 
 class ServerProcess:
-    """A Python module that runs as a process and says where it listens.
+    """A Python module that runs as a process and reports where it listens.
 
-    It ends with this process, whatever happens: the module is run by one that watches its stdin,
+    It always ends with this process: a parent process of the module watches its stdin,
     and a process that is stopped by a signal gets SIGHUP when its group is orphaned. A ctrl-C does
     not reach it; whoever made it kills it.
 
@@ -30,7 +30,7 @@ class ServerProcess:
         module: what to run.
         arguments: for it.
         variables: for its environment.
-        path: where modules of the test are found.
+        path: the folder of the test's modules.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class ServerProcess:
         return status
 
     def end(self) -> None:
-        """Kill it if it runs, and let go of its pipes."""
+        """Kill it if it runs, and close its pipes."""
         if self._process is None:
             return
         process, self._process = self._process, None

@@ -1,4 +1,4 @@
-"""A backend goes away, and its clients do not notice."""
+"""Failover: a backend is lost and its sessions go on without the clients noticing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .eventually import until
 from .scripted_backend import ScriptedBackend
 
 
-async def settle(gateway: RunningGateway) -> None:
-    """Wait until the only session owes its backend nothing."""
+async def wait_until_acknowledged(gateway: RunningGateway) -> None:
+    """Wait until the only session has no unacknowledged messages."""
     [session] = gateway.gateway.sessions
     await until(lambda: not session.unacknowledged)
 
 
-async def numbers_until(connection: ServerConnection, last: int) -> list[int]:
-    """Receive up to this number."""
+async def receive_numbers_until(connection: ServerConnection, last: int) -> list[int]:
+    """Receive numbers until this one, and return them."""
     received: list[int] = []
     while not received or received[-1] < last:
         received.append(int(await connection.recv()))
@@ -38,7 +38,7 @@ async def send_numbers(client: ClientConnection, count: int) -> None:
 
 
 @pytest.mark.parametrize("code", [1001, 1011, 1012, 1013, 1014, 1006])
-async def test_after_an_abnormal_end_the_session_goes_on_with_the_other_backend(
+async def test_abnormal_close_moves_the_session_to_the_other_backend(
     start_gateway: StartGateway, start_backend: StartBackend, code: int
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -62,7 +62,7 @@ async def test_after_an_abnormal_end_the_session_goes_on_with_the_other_backend(
     assert gateway.count("failovers") == 1
 
 
-async def test_the_configured_close_codes_are_those_that_count(
+async def test_only_configured_close_codes_cause_a_failover(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway({"url": backend.url, "abnormal-close-codes": [4000]})
@@ -76,7 +76,7 @@ async def test_the_configured_close_codes_are_those_that_count(
     assert (client.close_code, client.close_reason) == (1011, "the client's to know")
 
 
-async def test_the_next_backend_is_told_what_it_takes_over(
+async def test_failover_request_has_session_headers_and_replay_count(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend, failover={"stable": "0s"})
@@ -89,7 +89,7 @@ async def test_the_next_backend_is_told_what_it_takes_over(
         assert first.request is not None
         await client.send("settled")
         assert await first.recv() == "settled"
-        await settle(gateway)
+        await wait_until_acknowledged(gateway)
         first.transport.abort()
         second = await backend.connection()
         second.transport.pause_reading()
@@ -98,7 +98,7 @@ async def test_the_next_backend_is_told_what_it_takes_over(
         await until(lambda: session.unacknowledged == 3)
         second.transport.abort()
         third = await backend.connection()
-        assert await numbers_until(third, 2) == [0, 1, 2]
+        assert await receive_numbers_until(third, 2) == [0, 1, 2]
 
     heads = [one.request.headers for one in (first, second, third) if one.request is not None]
     assert len({head["X-Wsgw-Session"] for head in heads}) == 1
@@ -109,7 +109,7 @@ async def test_the_next_backend_is_told_what_it_takes_over(
     assert gateway.count("replayed_messages") == 3
 
 
-async def test_the_reconnect_header_can_be_named(
+async def test_reconnect_header_name_is_configurable(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend, server={"reconnect-header": "X-Again"})
@@ -122,7 +122,7 @@ async def test_the_reconnect_header_can_be_named(
     assert "X-Balancer-Reconnect" not in moved.request.headers
 
 
-async def test_only_the_sessions_subprotocol_is_offered_again(
+async def test_failover_offers_only_the_agreed_subprotocol(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     offers = []
@@ -142,7 +142,7 @@ async def test_only_the_sessions_subprotocol_is_offered_again(
     assert offers == [["a", "b"], ["b"]]
 
 
-async def test_a_backend_with_another_subprotocol_is_passed_over(
+async def test_failover_skips_a_backend_with_another_subprotocol(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     first = await start_backend(subprotocols=["b"])
@@ -162,7 +162,7 @@ async def test_a_backend_with_another_subprotocol_is_passed_over(
     assert moved.subprotocol == "b"
 
 
-async def test_a_session_without_a_subprotocol_does_not_get_one_later(
+async def test_failover_of_a_session_without_subprotocol_offers_none(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     first = await start_backend()
@@ -176,7 +176,7 @@ async def test_a_session_without_a_subprotocol_does_not_get_one_later(
         assert client.subprotocol is None
 
 
-async def test_messages_that_come_while_no_backend_is_there_are_kept(
+async def test_messages_are_kept_while_all_backends_are_down(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -184,8 +184,8 @@ async def test_messages_that_come_while_no_backend_is_there_are_kept(
     async with connect(gateway.url) as client:
         served = await blue.connection()
         await send_numbers(client, 5)
-        await numbers_until(served, 4)
-        await settle(gateway)
+        await receive_numbers_until(served, 4)
+        await wait_until_acknowledged(gateway)
         await blue.down()
         await green.down()
         for number in range(5, 300):
@@ -195,7 +195,7 @@ async def test_messages_that_come_while_no_backend_is_there_are_kept(
         await green.up()
         moved = await green.connection()
 
-        assert await numbers_until(moved, 299) == list(range(5, 300))
+        assert await receive_numbers_until(moved, 299) == list(range(5, 300))
         await moved.send("all there")
         assert await client.recv() == "all there"
 
@@ -203,7 +203,7 @@ async def test_messages_that_come_while_no_backend_is_there_are_kept(
     assert gateway.count("undelivered_messages") == 0
 
 
-async def test_a_single_backend_that_comes_back_is_used_again(
+async def test_single_backend_is_used_again_after_each_restart(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend)
@@ -211,8 +211,8 @@ async def test_a_single_backend_that_comes_back_is_used_again(
         for number in range(4):
             served = await backend.connection()
             await client.send(str(number))
-            assert await numbers_until(served, number)
-            await settle(gateway)
+            assert await receive_numbers_until(served, number)
+            await wait_until_acknowledged(gateway)
             await backend.down()
             await backend.up()
         await backend.connection()
@@ -220,7 +220,7 @@ async def test_a_single_backend_that_comes_back_is_used_again(
     assert gateway.count("failovers") == 4
 
 
-async def test_when_the_hold_is_over_the_client_is_told_to_try_again_later(
+async def test_client_is_closed_with_1013_when_the_hold_time_ends(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend, failover={"hold": "300ms"})
@@ -236,7 +236,7 @@ async def test_when_the_hold_is_over_the_client_is_told_to_try_again_later(
     assert gateway.count("holds_expired") == 1
 
 
-async def test_a_hold_of_no_time_still_tries_each_backend_once(
+async def test_hold_time_of_zero_still_tries_each_backend_once(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -252,7 +252,7 @@ async def test_a_hold_of_no_time_still_tries_each_backend_once(
     assert client.close_code == 1013
 
 
-async def test_a_backend_that_accepts_and_drops_does_not_outlive_the_hold(
+async def test_backend_that_accepts_and_drops_does_not_extend_the_hold_time(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     backend = await start_backend()
@@ -274,7 +274,7 @@ async def test_a_backend_that_accepts_and_drops_does_not_outlive_the_hold(
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, 1008), (404, 1008)])
-async def test_a_failover_that_is_declined_ends_the_session_with_1008(
+async def test_declined_failover_closes_the_client_with_1008(
     start_gateway: StartGateway, start_backend: StartBackend, status: int, code: int
 ) -> None:
     def decline_the_moved(connection: ServerConnection, request: Request) -> Response | None:
@@ -293,7 +293,7 @@ async def test_a_failover_that_is_declined_ends_the_session_with_1008(
 
 
 @pytest.mark.parametrize("status", [408, 421, 425, 429])
-async def test_a_failover_is_tried_elsewhere_when_the_answer_is_only_for_now(
+async def test_failover_tries_another_backend_after_a_temporary_decline(
     start_gateway: StartGateway, start_backend: StartBackend, status: int
 ) -> None:
     def not_now(connection: ServerConnection, request: Request) -> Response | None:
@@ -314,7 +314,7 @@ async def test_a_failover_is_tried_elsewhere_when_the_answer_is_only_for_now(
         assert await client.recv() == "here"
 
 
-async def test_a_client_that_sends_and_closes_at_once_loses_nothing_when_its_backend_dies(
+async def test_messages_and_close_of_a_leaving_client_survive_a_failover(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -327,13 +327,13 @@ async def test_a_client_that_sends_and_closes_at_once_loses_nothing_when_its_bac
     await blue.down()
     moved = await green.connection()
 
-    assert await numbers_until(moved, 499) == list(range(500))
+    assert await receive_numbers_until(moved, 499) == list(range(500))
     await moved.wait_closed()
     assert (moved.close_code, moved.close_reason) == (4000, "that was all")
     assert gateway.count("undelivered_messages") == 0
 
 
-async def test_a_busy_backend_that_answers_no_ping_for_a_while_is_not_given_up(
+async def test_busy_backend_that_sends_but_answers_no_ping_is_kept(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     backend = await start_backend()
@@ -341,7 +341,7 @@ async def test_a_busy_backend_that_answers_no_ping_for_a_while_is_not_given_up(
     gateway = await start_gateway(backend, failover=impatient, limits={"close-timeout": "1s"})
     async with connect(gateway.url) as client:
         served = await backend.connection()
-        await client.send("before")  # for it must be known to answer pings at all
+        await client.send("before")  # so that it is known to answer pings
         [session] = gateway.gateway.sessions
         await until(lambda: session.messages_received and not session.unacknowledged)
         protocol = served.protocol

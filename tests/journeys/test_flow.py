@@ -1,4 +1,4 @@
-"""Neither a slow client nor a slow backend costs a message or memory without bound."""
+"""Flow control: a slow client or backend loses no message, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .raw_client import raw_websocket
 from .scripted_backend import ScriptedBackend
 
 MESSAGE = b"x" * 16 * 1024
-MUCH = 4000  # messages: 64 MB, more than all socket buffers of the way hold
-LEDGER = 8 * 1024 * 1024  # bytes: its bound, and what one read may bring on top of it
+MUCH = 4000  # messages: 64 MB, more than all socket buffers on the path hold
+LEDGER = 8 * 1024 * 1024  # bytes: its limit plus what one read may add
 
 
 class Sender:
-    """Sends numbered messages for as long as they are taken."""
+    """Sends numbered messages."""
 
     def __init__(self, count: int) -> None:
         self.sent = 0
@@ -31,8 +31,8 @@ class Sender:
             await connection.send(number.to_bytes(4, "big") + MESSAGE)
             self.sent += 1
 
-    async def is_stuck(self) -> None:
-        """Wait until it gets rid of nothing any more."""
+    async def wait_until_blocked(self) -> None:
+        """Wait until no further message can be sent."""
         before = -1
         while before != self.sent:
             before = self.sent
@@ -43,7 +43,7 @@ async def receive_all(connection: Connection) -> list[int]:
     return [int.from_bytes((await connection.recv(decode=False))[:4], "big") for _ in range(MUCH)]
 
 
-async def test_a_slow_backend_stops_the_reading_of_its_client_and_loses_nothing(
+async def test_slow_backend_pauses_reading_of_its_client_and_loses_nothing(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend, failover={"ping-timeout": "60s"})
@@ -52,7 +52,7 @@ async def test_a_slow_backend_stops_the_reading_of_its_client_and_loses_nothing(
         served.transport.pause_reading()
         sender = Sender(MUCH)
         sending = asyncio.create_task(sender.send_to(client))
-        await sender.is_stuck()
+        await sender.wait_until_blocked()
         [session] = gateway.gateway.sessions
 
         assert sender.sent < MUCH
@@ -65,7 +65,7 @@ async def test_a_slow_backend_stops_the_reading_of_its_client_and_loses_nothing(
     assert gateway.count("failovers") == 0
 
 
-async def test_a_slow_client_stops_the_reading_of_its_backend_and_loses_nothing(
+async def test_slow_client_pauses_reading_of_its_backend_and_loses_nothing(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with connect(gateway.url, compression=None, ping_interval=None) as client:
@@ -73,7 +73,7 @@ async def test_a_slow_client_stops_the_reading_of_its_backend_and_loses_nothing(
         client.transport.pause_reading()
         sender = Sender(MUCH)
         sending = asyncio.create_task(sender.send_to(served))
-        await sender.is_stuck()
+        await sender.wait_until_blocked()
         [session] = gateway.gateway.sessions
 
         assert sender.sent < MUCH
@@ -85,10 +85,10 @@ async def test_a_slow_client_stops_the_reading_of_its_backend_and_loses_nothing(
     assert gateway.count("failovers") == 0
 
 
-async def test_a_backend_that_waits_for_a_slow_client_is_not_taken_for_dead(
+async def test_backend_that_waits_for_a_slow_client_is_not_failed_over(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
-    # Long beside the stalls of a busy machine, and short beside the wait for the client.
+    # Longer than the stalls of a busy machine, and shorter than the wait for the client.
     gateway = await start_gateway(backend, failover={"ping-timeout": "1s"})
     async with connect(gateway.url, compression=None, ping_interval=None) as client:
         served = await backend.connection()
@@ -96,7 +96,7 @@ async def test_a_backend_that_waits_for_a_slow_client_is_not_taken_for_dead(
         await client.send("to be acknowledged")
         sender = Sender(MUCH)
         sending = asyncio.create_task(sender.send_to(served))
-        await sender.is_stuck()
+        await sender.wait_until_blocked()
         await client.send("while it waits")
         await asyncio.sleep(2.5)
 
@@ -106,7 +106,7 @@ async def test_a_backend_that_waits_for_a_slow_client_is_not_taken_for_dead(
     assert gateway.count("failovers") == 0
 
 
-async def test_the_ledger_of_a_held_session_is_bounded_and_the_client_waits(
+async def test_ledger_of_a_held_session_stays_bounded_and_the_client_waits(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(
@@ -117,7 +117,7 @@ async def test_the_ledger_of_a_held_session_is_bounded_and_the_client_waits(
         await backend.down()
         sender = Sender(MUCH)
         sending = asyncio.create_task(sender.send_to(client))
-        await sender.is_stuck()
+        await sender.wait_until_blocked()
         [session] = gateway.gateway.sessions
 
         assert sender.sent < MUCH
@@ -129,7 +129,7 @@ async def test_the_ledger_of_a_held_session_is_bounded_and_the_client_waits(
     assert gateway.count("undelivered_messages") == 0
 
 
-async def test_the_ledger_has_no_message_beyond_its_bound_however_many_come_in_one_read(
+async def test_ledger_message_limit_holds_for_many_messages_in_one_read(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     count, bound = 21_162, 4096
@@ -150,7 +150,7 @@ async def test_the_ledger_has_no_message_beyond_its_bound_however_many_come_in_o
     assert gateway.count("undelivered_messages") == 0
 
 
-async def test_compressed_messages_are_not_inflated_for_a_full_ledger(
+async def test_compressed_messages_wait_compressed_while_the_ledger_is_full(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     count, mebibyte = 250, 1024 * 1024
@@ -173,7 +173,7 @@ async def test_compressed_messages_are_not_inflated_for_a_full_ledger(
     assert gateway.count("undelivered_messages") == 0
 
 
-async def test_a_client_that_sends_much_and_leaves_at_once_loses_nothing(
+async def test_messages_of_a_client_that_sends_and_leaves_are_delivered(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend)
@@ -202,7 +202,7 @@ async def test_one_slow_session_does_not_slow_another(
         first.transport.pause_reading()
         sender = Sender(MUCH)
         sending = asyncio.create_task(sender.send_to(slow))
-        await sender.is_stuck()
+        await sender.wait_until_blocked()
         for number in range(100):
             await quick.send(str(number))
             assert await second.recv() == str(number)

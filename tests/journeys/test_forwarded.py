@@ -1,4 +1,4 @@
-"""What a backend is told about who the client is, and which sites may connect."""
+"""Forwarding headers that describe the client, and allowed origins."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TOLD = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP",
 async def backend_sees(
     gateway: RunningGateway, backend: ScriptedBackend, *fields: str
 ) -> dict[str, list[str]]:
-    """Return the values of the headers that tell of the client."""
+    """Return the values of the headers that describe the client."""
     async with raw_client(gateway.host, gateway.port) as client:
         client.write(request(*fields))
         assert (await client.answer()).status == 101
@@ -54,7 +54,7 @@ async def backend_sees(
         ({"trusted-proxies": ["192.0.2.0/24"], "trust-received-xff": True}, "127.0.0.1"),
     ],
 )
-async def test_what_a_stranger_tells_is_made_anew(
+async def test_headers_of_an_untrusted_client_are_replaced(
     start_gateway: StartGateway, backend: ScriptedBackend, server: Mapping[str, Any], chain: str
 ) -> None:
     gateway = await start_gateway(backend, server=server)
@@ -66,7 +66,7 @@ async def test_what_a_stranger_tells_is_made_anew(
     }
 
 
-async def test_what_a_trusted_proxy_tells_is_passed_on(
+async def test_headers_of_a_trusted_proxy_are_passed_on(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     server = {"trusted-proxies": ["127.0.0.0/8"], "trust-received-xff": False}
@@ -91,7 +91,7 @@ async def test_what_a_trusted_proxy_tells_is_passed_on(
         ),
     ],
 )
-async def test_forwarded_is_sent_when_asked_for(
+async def test_forwarded_header_is_sent_when_enabled(
     start_gateway: StartGateway, backend: ScriptedBackend, trusted: list[str], wanted: str
 ) -> None:
     server = {"trusted-proxies": trusted, "forwarded": True}
@@ -100,7 +100,7 @@ async def test_forwarded_is_sent_when_asked_for(
     assert (await backend_sees(gateway, backend, *THEIRS))["Forwarded"] == [wanted]
 
 
-async def test_blocked_ones_are_left_out(
+async def test_blocked_forwarding_headers_are_not_sent(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     server = {"block-headers": [*TOLD], "forwarded": True, "trusted-proxies": ["127.0.0.1"]}
@@ -110,7 +110,7 @@ async def test_blocked_ones_are_left_out(
 
 
 class Guestbook:
-    """A plugin whose gate notes who came."""
+    """A plugin whose gate records the peer of each client."""
 
     WSGW_API = "1.0"
 
@@ -134,7 +134,7 @@ class Guestbook:
         (["127.0.0.1"], "nonsense", "127.0.0.1:"),
     ],
 )
-async def test_plugins_are_told_the_client_behind_the_proxies(
+async def test_gate_sees_the_client_behind_trusted_proxies(
     start_gateway: StartGateway,
     backend: ScriptedBackend,
     trusted: list[str],
@@ -165,7 +165,7 @@ class TestOrigins:
         return await start_gateway(backend, server={"frontend": frontend})
 
     @pytest.mark.parametrize("origin", ["https://APP.example:443", "https://a.sites.example"])
-    async def test_allowed_ones_connect_and_the_backend_is_told(
+    async def test_allowed_origin_connects_and_reaches_the_backend(
         self, careful: RunningGateway, backend: ScriptedBackend, origin: str
     ) -> None:
         async with connect(careful.url, origin=origin):  # type: ignore[arg-type]  # a plain string does
@@ -174,7 +174,7 @@ class TestOrigins:
         assert seen.headers["Origin"] == origin
 
     @pytest.mark.parametrize("origin", ["https://evil.example", "http://app.example", "null", ""])
-    async def test_others_are_answered_403(
+    async def test_other_origin_is_answered_403(
         self, careful: RunningGateway, backend: ScriptedBackend, origin: str
     ) -> None:
         async with raw_client(careful.host, careful.port) as client:
@@ -185,7 +185,7 @@ class TestOrigins:
         assert careful.count("origins_refused") == 1
         assert backend.accepted == 0
 
-    async def test_client_libraries_understand_that(self, careful: RunningGateway) -> None:
+    async def test_client_libraries_report_the_403(self, careful: RunningGateway) -> None:
         with pytest.raises(InvalidStatus) as refused:
             async with connect(careful.url, origin="https://evil.example"):  # type: ignore[arg-type]  # a plain string does
                 pass
@@ -194,13 +194,13 @@ class TestOrigins:
                 await session.ws_connect(careful.url, origin="https://evil.example")
         assert (refused.value.response.status_code, refused_too.value.status) == (403, 403)
 
-    async def test_what_is_no_browser_connects(
+    async def test_client_without_origin_connects(
         self, careful: RunningGateway, backend: ScriptedBackend
     ) -> None:
         async with connect(careful.url):
             await backend.connection()
 
-    async def test_without_a_list_every_origin_does(
+    async def test_any_origin_connects_when_no_list_is_configured(
         self, gateway: RunningGateway, backend: ScriptedBackend
     ) -> None:
         async with connect(gateway.url, origin="https://evil.example"):  # type: ignore[arg-type]  # a plain string does

@@ -1,4 +1,4 @@
-"""A backend that is frozen accepts connections and says nothing: nobody waits for it for long."""
+"""A frozen backend accepts connections and never answers; no client waits for it for long."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .conftest import StartAdmin, StartGateway
 from .eventually import until
 from .server_process import ServerProcess
 
-_LONG = "90s"  # beyond what any of these journeys may take
+_LONG = "90s"  # longer than any of these journeys may take
 _BOUND = 60.0
 
 
 class Backends:
-    """Echo backends as processes, each with its name for an id."""
+    """Echo backends as processes, each with its name as its id."""
 
     def __init__(self, processes: dict[str, ServerProcess]) -> None:
         self._processes = processes
@@ -50,7 +50,7 @@ async def backends() -> AsyncIterator[Backends]:
         yield Backends(processes)
 
 
-async def test_a_new_client_is_given_another_one(
+async def test_new_client_is_served_by_another_backend(
     backends: Backends, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(
@@ -71,7 +71,7 @@ async def test_a_new_client_is_given_another_one(
 
 
 @pytest.mark.parametrize("known", [True, False])
-async def test_a_session_notices_it_by_its_silence(
+async def test_session_fails_over_after_the_ping_timeout(
     backends: Backends, start_gateway: StartGateway, *, known: bool
 ) -> None:
     gateway = await start_gateway(
@@ -92,7 +92,9 @@ async def test_a_session_notices_it_by_its_silence(
     assert gateway.count("ws_busy_timeouts") == 0
 
 
-async def test_so_does_an_idle_one(backends: Backends, start_gateway: StartGateway) -> None:
+async def test_idle_session_fails_over_after_the_ping_timeout(
+    backends: Backends, start_gateway: StartGateway
+) -> None:
     gateway = await start_gateway(
         backends.entry("blue", **{"ping-time": "100ms"}),
         backends.entry("green", priority=2),
@@ -105,7 +107,9 @@ async def test_so_does_an_idle_one(backends: Backends, start_gateway: StartGatew
         assert await client.recv() == "green x"
 
 
-async def test_so_does_a_probe(backends: Backends, start_gateway: StartGateway) -> None:
+async def test_health_probe_marks_a_frozen_backend_unhealthy(
+    backends: Backends, start_gateway: StartGateway
+) -> None:
     entries = [backends.entry(name) for name in ("blue", "green")]
     health = {"interval": "100ms", "timeout": "1s"}
     gateway = await start_gateway(upstream={"backends": entries, "health": health})
@@ -117,7 +121,7 @@ async def test_so_does_a_probe(backends: Backends, start_gateway: StartGateway) 
     assert green.healthy
 
 
-async def test_so_is_one_that_waits_when_an_operator_takes_it_out(
+async def test_waiting_clients_move_on_when_the_backend_is_disabled(
     backends: Backends, start_gateway: StartGateway, start_admin: StartAdmin
 ) -> None:
     gateway = await start_gateway(
@@ -145,7 +149,7 @@ async def test_so_is_one_that_waits_when_an_operator_takes_it_out(
     assert found.failures == 0
 
 
-async def test_a_session_that_is_lost_goes_past_it(
+async def test_failover_skips_a_frozen_backend(
     backends: Backends, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(

@@ -1,4 +1,4 @@
-"""`wsgw run` between real clients and backends, and what it says when it cannot start."""
+"""`wsgw run` between real clients and backends, and its errors when it cannot start."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def run_gateway(
 
 
 @one_loop
-async def test_configured_by_variables_it_fails_over_and_stops_cleanly(
+async def test_gateway_configured_by_variables_fails_over_and_stops_cleanly(
     run_gateway: RunGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -78,7 +78,7 @@ async def test_configured_by_variables_it_fails_over_and_stops_cleanly(
 
 
 @one_loop
-async def test_what_is_doubtful_is_told_by_a_check_and_at_the_start(
+async def test_warning_is_reported_by_check_and_at_the_start(
     run_gateway: RunGateway, tmp_path: Path
 ) -> None:
     file = tmp_path / "wsgw.yaml"
@@ -101,7 +101,7 @@ async def test_what_is_doubtful_is_told_by_a_check_and_at_the_start(
 
 
 @one_loop
-async def test_configured_by_a_file(
+async def test_gateway_is_configured_by_a_file(
     run_gateway: RunGateway, backend: ScriptedBackend, tmp_path: Path
 ) -> None:
     file = tmp_path / "wsgw.yaml"
@@ -137,7 +137,7 @@ async def test_configured_by_a_file(
 
 
 @one_loop
-async def test_a_killed_gateway_takes_both_its_connections_with_it(
+async def test_killed_gateway_closes_the_connections_of_both_legs(
     run_gateway: RunGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await run_gateway(BE_URLS=backend.url, FE_ADDR="127.0.0.1:0")
@@ -190,7 +190,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("source", "told"), FAULTS.values(), ids=FAULTS.keys())
-def test_a_fault_of_a_plugin_is_told_in_one_line_with_exit_status_2(
+def test_faulty_plugin_is_reported_in_one_line_with_exit_status_2(
     tmp_path: Path, source: str, told: str
 ) -> None:
     info = tmp_path / "acme_plugin-9.9.dist-info"

@@ -1,4 +1,4 @@
-"""Clients that are gone or read nothing do not keep their backend's connection."""
+"""Clients that are gone or read nothing do not keep their backend's connection open."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = b"x" * 64 * 1024
 OPTIONS: dict[str, Any] = {"compression": None, "ping_interval": None, "close_timeout": 1}
 
 
-async def write_for_ever(connection: object) -> None:
+async def write_forever(connection: object) -> None:
     while True:
         await connection.send(CHUNK)  # type: ignore[attr-defined]  # either side's
 
@@ -29,14 +29,14 @@ async def send_all(connection: ServerConnection, messages: list[bytes]) -> None:
         await connection.send(message)
 
 
-async def test_a_client_that_answers_no_ping_is_dropped_and_its_backend_told(
+async def test_client_that_answers_no_ping_is_dropped_and_its_backend_closed(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     frontend = {"address": "127.0.0.1:0", "ping-time": "200ms", "ping-timeout": "200ms"}
     gateway = await start_gateway(backend, server={"frontend": frontend})
     async with connect(gateway.url, **OPTIONS) as lively, connect(gateway.url, **OPTIONS) as gone:
         connections = [await backend.connection(), await backend.connection()]
-        gone.transport.pause_reading()  # so it answers nothing
+        gone.transport.pause_reading()  # so that it answers no ping
         await until(lambda: gateway.count("dead_clients_dropped") == 1)
         await until(lambda: len(gateway.gateway.sessions) == 1)
         await asyncio.wait(
@@ -49,7 +49,7 @@ async def test_a_client_that_answers_no_ping_is_dropped_and_its_backend_told(
         assert lively.close_code is None
 
 
-async def test_a_client_that_reads_nothing_is_closed_and_what_it_sent_delivered(
+async def test_client_that_reads_nothing_is_closed_and_its_messages_delivered(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     limits = {"slow-client-timeout": "300ms", "close-timeout": "500ms"}
@@ -57,7 +57,7 @@ async def test_a_client_that_reads_nothing_is_closed_and_what_it_sent_delivered(
     async with connect(gateway.url, **OPTIONS) as client:
         served = await backend.connection()
         client.transport.pause_reading()
-        writing = asyncio.create_task(write_for_ever(served))
+        writing = asyncio.create_task(write_forever(served))
         await until(lambda: any(each.client_is_slow for each in gateway.gateway.sessions))
         await client.send("still heard")
         assert await served.recv() == "still heard"
@@ -70,7 +70,7 @@ async def test_a_client_that_reads_nothing_is_closed_and_what_it_sent_delivered(
     assert gateway.count("undelivered_messages") == 0
 
 
-async def test_a_client_that_reads_slowly_and_steadily_gets_everything(
+async def test_client_that_reads_slowly_but_steadily_gets_all_messages(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     limits = {"slow-client-timeout": "400ms"}
@@ -99,7 +99,7 @@ async def test_a_client_that_reads_slowly_and_steadily_gets_everything(
     assert gateway.count("slow_clients_closed") == 0
 
 
-async def test_neither_pings_nor_slowness_end_a_client_where_they_are_switched_off(
+async def test_disabled_ping_and_slow_client_timeouts_close_no_client(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     frontend = {"address": "127.0.0.1:0", "ping-time": "0", "ping-timeout": "1ms"}
@@ -108,7 +108,7 @@ async def test_neither_pings_nor_slowness_end_a_client_where_they_are_switched_o
     async with connect(gateway.url, **OPTIONS) as client:
         served = await backend.connection()
         client.transport.pause_reading()
-        writing = asyncio.create_task(write_for_ever(served))
+        writing = asyncio.create_task(write_forever(served))
         await until(lambda: any(each.client_is_slow for each in gateway.gateway.sessions))
         await until(lambda: not len(gateway.gateway.sessions))
         await asyncio.gather(writing, return_exceptions=True)
@@ -117,7 +117,7 @@ async def test_neither_pings_nor_slowness_end_a_client_where_they_are_switched_o
     assert gateway.count("dead_clients_dropped") == gateway.count("slow_clients_closed") == 0
 
 
-async def test_a_client_and_a_backend_that_both_only_write_do_not_block_for_ever(
+async def test_mutual_block_of_client_and_backend_is_resolved(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     limits = {"slow-client-timeout": "500ms", "close-timeout": "500ms"}
@@ -126,7 +126,7 @@ async def test_a_client_and_a_backend_that_both_only_write_do_not_block_for_ever
         served = await backend.connection()
         client.transport.pause_reading()
         served.transport.pause_reading()
-        writing = [asyncio.create_task(write_for_ever(each)) for each in (client, served)]
+        writing = [asyncio.create_task(write_forever(each)) for each in (client, served)]
         await until(lambda: gateway.count("mutual_blocks") == 1)
         served.transport.resume_reading()
         await until(lambda: not len(gateway.gateway.sessions))

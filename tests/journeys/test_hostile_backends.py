@@ -1,4 +1,4 @@
-"""Backends that answer an opening handshake as none should: nothing of it reaches the client."""
+"""Backends with invalid handshake answers: nothing of them reaches the client."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .raw_client import raw_client, request
 
 OFFERS = "Sec-WebSocket-Protocol: chat, soap"
 EXTENSIONS = "Sec-WebSocket-Extensions"
-IMPATIENT = {"close-timeout": "100ms"}  # with backends that answer no close
-BOTH, ONE = "/both", "/one"  # where all backends are hostile, and where only the first one is
+IMPATIENT = {"close-timeout": "100ms"}  # for backends that answer no close
+BOTH, ONE = "/both", "/one"  # paths at which all backends are hostile, or only the first one
 
 
 @pytest.fixture(autouse=True)
-def what_is_told_is_short(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """A backend's bytes cannot fill a log."""
+def log_lines_are_short(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Checks that log lines stay short, whatever a backend sends."""
     yield
     told = [one.getMessage() for one in caplog.get_records("call") if one.name.startswith("wsgw")]
     assert not [text for text in told if len(text) > 1000]
@@ -76,7 +76,7 @@ def endlessly(head: str, more: str) -> Act:
 
 
 def switching(*lines: str, behind: bytes = b"", **changes: str) -> Act:
-    """Answer 101, nearly as it should be."""
+    """Answer 101 with changes that make it nearly correct."""
 
     async def act(peer: RawPeer) -> None:
         await peer.write(peer.switching(*lines, **changes).encode("latin-1") + behind)
@@ -86,7 +86,7 @@ def switching(*lines: str, behind: bytes = b"", **changes: str) -> Act:
 
 
 def worded(make: Callable[[RawPeer], str | bytes]) -> Act:
-    """Answer what `make` makes of the request."""
+    """Answer with the text that `make` returns for the request."""
 
     async def act(peer: RawPeer) -> None:
         await peer.write(make(peer))
@@ -170,10 +170,10 @@ async def opens(gateway: RunningGateway, path: str) -> None:
 
 
 @pytest.mark.parametrize("name", WRONG)
-async def test_a_wrong_answer_is_none(
+async def test_invalid_answer_counts_as_a_failed_dial(
     start_gateway: StartGateway, start_raw: StartRaw, name: str
 ) -> None:
-    """When all backends are like that the client gets 502, else it is another one's."""
+    """The client gets 502 if all backends answer like this; else another backend serves it."""
     hostile = await start_raw(WRONG[name], BOTH, ONE)
     good = await start_raw(WRONG[name], BOTH)
     names = ["X-A", "X-B", EXTENSIONS]
@@ -215,7 +215,7 @@ HALF_DECLINES = {
 
 
 @pytest.mark.parametrize("name", SILENT)
-async def test_a_backend_that_falls_silent_is_not_waited_for(
+async def test_backend_that_stalls_in_its_answer_is_skipped(
     start_gateway: StartGateway, start_raw: StartRaw, name: str
 ) -> None:
     hostile = await start_raw(SILENT[name], BOTH, ONE)
@@ -231,7 +231,7 @@ async def test_a_backend_that_falls_silent_is_not_waited_for(
 
 
 @pytest.mark.parametrize("name", HALF_DECLINES)
-async def test_a_decline_whose_body_does_not_end_is_passed_on(
+async def test_decline_with_an_endless_body_is_passed_on(
     start_gateway: StartGateway, start_raw: StartRaw, name: str
 ) -> None:
     hostile = await start_raw(HALF_DECLINES[name], BOTH)
@@ -243,9 +243,9 @@ async def test_a_decline_whose_body_does_not_end_is_passed_on(
 
 
 class TestRight:
-    """What is unusual, but right."""
+    """Unusual but valid answers."""
 
-    async def test_frames_may_come_with_the_answer(
+    async def test_frames_sent_with_the_answer_are_relayed(
         self, start_gateway: StartGateway, start_raw: StartRaw
     ) -> None:
         act = switching(behind=frame(TEXT, b"one") + frame(TEXT, b"two") + frame(TEXT, b"cut")[:3])
@@ -254,7 +254,7 @@ class TestRight:
         async with leaving_nothing(gateway), connect(gateway.url + ONE) as client:
             assert [await client.recv(), await client.recv()] == ["one", "two"]
 
-    async def test_interim_answers_may_come_before(
+    async def test_interim_answers_before_the_101_are_ignored(
         self, start_gateway: StartGateway, start_raw: StartRaw
     ) -> None:
         interim = "HTTP/1.1 103 Early Hints\r\nX-A: interim\r\n\r\n"
@@ -267,10 +267,10 @@ class TestRight:
             assert client.response is not None
             assert client.response.headers.get_all("X-A") == ["a"]
 
-    async def test_bytes_that_are_not_ascii_are_passed_on_as_they_are(
+    async def test_non_ascii_header_bytes_are_passed_on_unchanged(
         self, start_gateway: StartGateway, start_raw: StartRaw
     ) -> None:
-        """They have crashed clients (CVE-2026-55517), and a gateway is one."""
+        """Such bytes have crashed clients (CVE-2026-55517); towards backends wsgw is a client."""
         value = bytes(range(0x80, 0x100)) + "grüße 🐘".encode()
         head = "\r\n".join(
             ["X-A: " + value.decode("latin-1"), "Set-Cookie: \xff=\xfe", "X-B: \xe4"]
@@ -287,7 +287,7 @@ class TestRight:
             assert b"\r\nSet-Cookie: \xff=\xfe\r\n" in got
             assert b"X-B" not in got
 
-    async def test_what_the_gateway_says_itself_cannot_be_passed_on(
+    async def test_headers_set_by_the_gateway_cannot_be_passed_on(
         self, start_gateway: StartGateway, start_raw: StartRaw
     ) -> None:
         act = switching("Content-Length: 5", "Transfer-Encoding: chunked", "Trailer: X-A", "X-A: a")
@@ -356,7 +356,7 @@ DECLINED = {
 
 
 @pytest.mark.parametrize("name", DECLINED)
-async def test_an_answer_that_declines_is_passed_on_without_its_faults(
+async def test_malformed_decline_is_passed_on_well_formed(
     start_gateway: StartGateway, start_raw: StartRaw, name: str
 ) -> None:
     act, status, body = DECLINED[name]
@@ -376,7 +376,7 @@ async def test_an_answer_that_declines_is_passed_on_without_its_faults(
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
-async def test_a_redirect_is_the_clients_affair(
+async def test_redirect_is_passed_on_and_not_followed(
     start_gateway: StartGateway, start_raw: StartRaw, status: int
 ) -> None:
     elsewhere = await start_raw(saying(), "/never")
@@ -394,7 +394,7 @@ async def test_a_redirect_is_the_clients_affair(
         assert hostile.asked[ONE] == 1
 
 
-async def test_a_client_that_leaves_takes_a_hostile_dial_with_it(
+async def test_dial_of_a_hostile_backend_ends_when_the_client_leaves(
     start_gateway: StartGateway, start_raw: StartRaw
 ) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
@@ -414,7 +414,7 @@ async def test_a_client_that_leaves_takes_a_hostile_dial_with_it(
         await ended.wait()
 
 
-async def test_what_is_logged_of_an_answer_is_one_short_line(
+async def test_invalid_answer_is_logged_in_one_short_line(
     start_gateway: StartGateway, start_raw: StartRaw, caplog: pytest.LogCaptureFixture
 ) -> None:
     hostile = await start_raw(saying(b"HTTP/1.1 \x1b[2J\xff\r" + b"X" * 7000 + b"\r\n\r\n"), ONE)

@@ -1,4 +1,4 @@
-"""Clients that mean harm: each is answered or dropped, and nothing of it stays."""
+"""Hostile clients: each is answered or dropped, and leaves no resources behind."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ async def gateway(start_gateway: StartGateway, backend: ScriptedBackend) -> Runn
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_worth_a_warning(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Who can cause warnings at will can fill a disk."""
+def no_warning_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Checks that clients cannot fill the log with warnings."""
     yield
     told = [one for one in caplog.get_records("call") if one.levelno >= logging.WARNING]
     assert not [one.getMessage() for one in told if one.name.partition(".")[0] != "websockets"]
 
 
 @pytest.mark.parametrize("name", HEADS)
-async def test_a_bad_head_is_refused_and_what_follows_it_is_not_read(
+async def test_bad_head_is_refused_and_pipelined_data_is_not_read(
     gateway: RunningGateway, backend: ScriptedBackend, name: str
 ) -> None:
     text, status = HEADS[name]
@@ -60,7 +60,7 @@ async def test_a_bad_head_is_refused_and_what_follows_it_is_not_read(
 
 
 def decline(connection: ServerConnection, asked: Request) -> Response | None:
-    """Decline clients that ask for one path."""
+    """Decline the clients of one path."""
     if asked.path == "/declined":
         return connection.respond(HTTPStatus.FORBIDDEN, "no\n")
     return None
@@ -75,7 +75,7 @@ def decline(connection: ServerConnection, asked: Request) -> Response | None:
     ],
 )
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_what_is_pipelined_behind_a_refused_upgrade_is_never_read(
+async def test_data_pipelined_after_a_refused_upgrade_is_never_read(
     start_gateway: StartGateway,
     start_backend: StartBackend,
     asked: str,
@@ -83,7 +83,7 @@ async def test_what_is_pipelined_behind_a_refused_upgrade_is_never_read(
     *,
     at_once: bool,
 ) -> None:
-    """Whoever refuses: it has crashed proxies (CVE-2026-130647), and requests are smuggled so."""
+    """Reading it has crashed proxies (CVE-2026-130647) and allows request smuggling."""
     backend = await start_backend(process_request=decline)
     gateway = await start_gateway(
         backend.eager,
@@ -104,7 +104,7 @@ async def test_what_is_pipelined_behind_a_refused_upgrade_is_never_read(
         assert gateway.count("handshakes_refused") == 1
 
 
-async def test_constructor_is_an_extension_like_any_other(
+async def test_extension_names_of_javascript_properties_are_ignored(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with leaving_nothing(gateway, backend), raw_client(gateway.host, gateway.port) as client:
@@ -115,7 +115,7 @@ async def test_constructor_is_an_extension_like_any_other(
         await backend.connection()
 
 
-async def test_the_bound_of_headers_can_be_set(
+async def test_header_count_limit_is_configurable(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend.eager, limits={"max-header-count": 20})
@@ -128,7 +128,7 @@ async def test_the_bound_of_headers_can_be_set(
         assert gateway.count("headers_too_many") == 1
 
 
-async def test_a_head_that_dribbles_in_is_answered_408(
+async def test_head_that_arrives_too_slowly_is_answered_408(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend.eager, limits={"handshake-timeout": "200ms"})
@@ -144,7 +144,7 @@ async def test_a_head_that_dribbles_in_is_answered_408(
         assert gateway.count("handshakes_too_slow") == 1
 
 
-async def test_who_goes_on_sending_is_not_listened_to_for_ever(
+async def test_client_that_keeps_sending_after_a_refusal_is_dropped(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with leaving_nothing(gateway, backend), raw_client(gateway.host, gateway.port) as client:
@@ -154,7 +154,7 @@ async def test_who_goes_on_sending_is_not_listened_to_for_ever(
             await asyncio.sleep(0.01)
 
 
-async def test_who_never_reads_its_refusal_is_dropped(
+async def test_client_that_never_reads_its_refusal_is_dropped(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -171,7 +171,7 @@ async def test_who_never_reads_its_refusal_is_dropped(
                 await asyncio.sleep(0.01)
 
 
-async def test_who_says_no_more_is_not_waited_for(
+async def test_client_that_half_closes_is_dropped(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with leaving_nothing(gateway, backend):
@@ -185,7 +185,7 @@ async def test_who_says_no_more_is_not_waited_for(
             await client.reader.read()
 
 
-async def test_much_ahead_of_the_answer_is_left_with_its_sender(
+async def test_large_early_data_stays_unread_until_the_answer(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     dialled, go_on = asyncio.Event(), asyncio.Event()
@@ -215,7 +215,7 @@ FRAME = bytes.fromhex("82fe 1000 00000000")  # the head of a frame with 4096 byt
 
 
 @pytest.mark.parametrize("sent", ["", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\0"])
-async def test_a_reset_before_the_head_is_complete_and_after_it_was_refused(
+async def test_reset_during_the_head_or_after_a_refusal_leaves_nothing(
     gateway: RunningGateway, backend: ScriptedBackend, sent: str
 ) -> None:
     async with leaving_nothing(gateway, backend):
@@ -227,7 +227,7 @@ async def test_a_reset_before_the_head_is_complete_and_after_it_was_refused(
 
 
 @pytest.mark.parametrize("early", [b"", FRAME, b"x" * 200_000])
-async def test_a_reset_while_the_backend_is_dialled(
+async def test_reset_during_the_dial_leaves_nothing(
     start_gateway: StartGateway, start_backend: StartBackend, early: bytes
 ) -> None:
     dialled: asyncio.Queue[None] = asyncio.Queue()
@@ -247,7 +247,7 @@ async def test_a_reset_while_the_backend_is_dialled(
 
 
 @pytest.mark.parametrize("sent", [b"", FRAME[:3], FRAME, FRAME + b"x"])
-async def test_a_reset_of_an_open_websocket(
+async def test_reset_of_an_open_websocket_leaves_nothing(
     gateway: RunningGateway, backend: ScriptedBackend, sent: bytes
 ) -> None:
     async with leaving_nothing(gateway, backend):
@@ -260,7 +260,7 @@ async def test_a_reset_of_an_open_websocket(
                 await served.wait_closed()
 
 
-async def test_a_reset_in_the_middle_of_closing(
+async def test_reset_during_the_closing_handshake_leaves_nothing(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with leaving_nothing(gateway, backend):
@@ -280,7 +280,7 @@ async def test_a_reset_in_the_middle_of_closing(
                 await closing
 
 
-async def test_a_reset_while_another_backend_is_looked_for(
+async def test_reset_during_a_failover_leaves_nothing(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     looked_for = 0
@@ -301,7 +301,7 @@ async def test_a_reset_while_another_backend_is_looked_for(
         reset(client.client.writer)
 
 
-async def test_a_reset_while_the_gateway_writes(
+async def test_reset_while_the_gateway_writes_leaves_nothing(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with leaving_nothing(gateway, backend), raw_websocket(gateway.url) as client:
@@ -313,7 +313,7 @@ async def test_a_reset_while_the_gateway_writes(
         await flooding
 
 
-async def test_who_reads_nothing_hinders_nobody(
+async def test_client_that_reads_nothing_does_not_affect_others(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with leaving_nothing(gateway, backend), raw_client(gateway.host, gateway.port) as client:

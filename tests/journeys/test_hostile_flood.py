@@ -1,4 +1,4 @@
-"""Thousands of hostile handshakes of all kinds leave memory, tasks and descriptors as they were."""
+"""Thousands of hostile handshakes of all kinds leak no memory, task or descriptor."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Attack = Callable[[RawClient], Awaitable[None]]
 
 
 async def answer_wrongly(peer: RawPeer) -> None:
-    """Answer by what the path says; whoever is let in is sent something broken."""
+    """Answer as the path says; send an invalid frame to each accepted client."""
     answers = {
         "/no-accept": peer.switching(leave_out="Sec-WebSocket-Accept"),
         "/extension": peer.switching("Sec-WebSocket-Extensions: permessage-deflate"),
@@ -92,7 +92,7 @@ ATTACKS: list[Attack] = [
     *(broken_off(request(target=path)) for path in [*PATHS, "/in"]),
     *(broken_off(request(target="/in"), MASKED * count) for count in (1, 100, 10_000)),
     let_in(b""),
-    let_in(MASKED),  # which the backend answers by breaking the protocol
+    let_in(MASKED),  # the backend answers them with a protocol violation
     let_in(frame(TEXT, b"not masked")),
     let_in(bytes.fromhex("81ff 7fffffffffffffff")),
     let_in(bytes.fromhex("8881 00000000 03")),
@@ -102,7 +102,7 @@ ATTACKS: list[Attack] = [
 
 
 async def flood(gateway: RunningGateway, rounds: int) -> None:
-    """Make so many attacks, some of them at the same time."""
+    """Run this many attacks, some of them concurrently."""
     attacks = itertools.islice(itertools.cycle(ATTACKS), rounds)
 
     async def attack() -> None:
@@ -126,18 +126,18 @@ def memory() -> tuple[int, int]:
 
 
 @pytest.mark.slow
-async def test_a_flood_leaves_everything_as_it_was(
+async def test_flood_leaks_no_memory_task_or_descriptor(
     start_gateway: StartGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.ERROR, "wsgw")  # what is captured is kept, and would be found
+    caplog.set_level(logging.ERROR, "wsgw")  # captured records are kept and would count as a leak
     async with raw_backend(answer_wrongly, *PATHS, "/in") as backend:
         gateway = await start_gateway(
-            backend.entry(breaker_threshold=-1),  # or most would be refused without a dial
+            backend.entry(breaker_threshold=-1),  # or most clients would be refused without a dial
             limits={"max-message-size": "16KiB", "close-timeout": "500ms"},
             failover={"hold": "50ms"},
         )
         async with leaving_nothing(gateway):
-            await flood(gateway, 2 * len(ATTACKS))  # what is made once has been made
+            await flood(gateway, 2 * len(ATTACKS))  # warm up: some objects are made once
             blocks, resident = memory()
             await flood(gateway, ROUNDS)
             more_blocks, more_resident = memory()

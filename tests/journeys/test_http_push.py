@@ -1,4 +1,4 @@
-"""A web application sends its clients messages at any time, by the URL that each request tells."""
+"""A web application pushes messages to its clients by the URL in each request."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ MIB = 1024 * 1024
 
 
 class Told:
-    """What the application was told.
+    """What the application received.
 
     Attributes:
         url: where it listens.
-        push: paths of where to push, of each request.
+        push: the push path of each request.
     """
 
     def __init__(self, url: str) -> None:
@@ -47,7 +47,7 @@ async def application() -> AsyncIterator[Told]:
     await runner.cleanup()
 
 
-async def test_text_and_bytes_reach_the_client(
+async def test_pushed_text_and_bytes_reach_the_client(
     application: Told, start_gateway: StartGateway, start_admin: StartAdmin
 ) -> None:
     gateway = await start_gateway({"url": application.url, "push-url": "http://gateway:8081"})
@@ -67,7 +67,7 @@ async def test_text_and_bytes_reach_the_client(
         assert await operator.post(f"{path}x", data="hello", headers=BEARER) == FAILED
 
 
-async def test_a_client_that_does_not_read_is_sent_no_more_than_has_room(
+async def test_push_to_a_client_that_does_not_read_fails_when_it_is_full(
     application: Told, start_gateway: StartGateway, start_admin: StartAdmin
 ) -> None:
     gateway = await start_gateway({"url": application.url, "push-url": "http://gateway:8081"})

@@ -1,4 +1,4 @@
-"""Backends that want a login, as websocket servers: clients notice no change of theirs."""
+"""Hydration: websocket backends require a login, and clients notice no change of backend."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from .eventually import until
 
 CLIENTS = 10
 MESSAGES = 30
-_LOGIN = 0.01  # seconds that a login takes
+_LOGIN = 0.01  # seconds a login takes
 
 
 class LoginValve:
-    """Repeats the login that was answered; other messages are delivered when they are."""
+    """Replays the answered login at hydration; other messages are delivered when answered."""
 
     def __init__(self, _options: Options, session: Session) -> None:
         self._session = session
@@ -72,11 +72,11 @@ class LoginPlugin:
 
 
 class LoginServer:
-    """Closes with 4401 whoever speaks before the login is done; answers numbers.
+    """Answers numbers; closes with 4401 a connection that sends other messages before the login.
 
     Attributes:
         connections: that are open.
-        breaks: what is done at a login, before its answer; "": nothing.
+        breaks: the fault at a login, before its answer; "": none.
     """
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class LoginServer:
 
 
 async def _converse(url: str, talking: asyncio.Barrier) -> list[dict[str, int]]:
-    """Log in and say numbers; return what is answered."""
+    """Log in and send numbers; return the answers."""
     async with connect(url) as client:
         await client.send('{"login": "me"}')
         heard = [json.loads(await client.recv())]
@@ -142,7 +142,7 @@ async def _send_numbers(client: ClientConnection) -> None:
 
 
 @pytest.mark.parametrize("breaks", ["", "abort", "deny", "silence"])
-async def test_clients_notice_no_kill_whatever_the_next_backend_does_at_the_login(
+async def test_clients_notice_no_kill_when_the_next_backend_fails_at_login(
     start_gateway: StartGateway, breaks: str
 ) -> None:
     servers = LoginServer(), LoginServer()

@@ -1,4 +1,4 @@
-"""Who answers a client's pings."""
+"""Which side answers a client's pings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .conftest import StartBackend, StartGateway
 END_TO_END = {"frontend": {"address": "127.0.0.1:0", "keepalive": "end-to-end"}}
 
 
-async def test_by_itself_the_gateway_answers_for_a_backend_that_does_not_read(
+async def test_gateway_answers_pings_by_default(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     backend = await start_backend()
@@ -24,7 +24,7 @@ async def test_by_itself_the_gateway_answers_for_a_backend_that_does_not_read(
         served.transport.resume_reading()
 
 
-async def test_end_to_end_the_backend_answers_and_nobody_for_it(
+async def test_end_to_end_ping_is_answered_only_by_the_backend(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     backend = await start_backend()
@@ -43,7 +43,7 @@ async def test_end_to_end_the_backend_answers_and_nobody_for_it(
         assert await served.recv() == "while it does not read"
 
 
-async def test_end_to_end_a_ping_that_a_lost_backend_owes_is_answered_by_the_next(
+async def test_end_to_end_ping_is_answered_by_the_next_backend_after_a_failover(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()

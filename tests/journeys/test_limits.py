@@ -1,4 +1,4 @@
-"""Each limit of clients: as many as allowed are served, the next one gets the defined answer."""
+"""Limits of clients: those within each limit are served, others get the documented answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KIB = 1024
 
 @asynccontextmanager
 async def crowd(gateway: RunningGateway, count: int) -> AsyncIterator[list[RawClient]]:
-    """Have many connect before the gateway can look at the first; broken off at the end."""
+    """Connect many clients before the gateway can handle the first; abort them at the end."""
     address = (gateway.host, gateway.port)
     sockets = [socket.create_connection(address) for _ in range(count)]
     async with AsyncExitStack() as stack:
@@ -40,7 +40,7 @@ async def crowd(gateway: RunningGateway, count: int) -> AsyncIterator[list[RawCl
 
 
 async def refused(gateway: RunningGateway, *fields: str, source: str = "") -> Answer:
-    """Return what a client is answered that is not let in."""
+    """Return the answer to a refused client."""
     local = (source, 0) if source else None
     client = RawClient(*await asyncio.open_connection(gateway.host, gateway.port, local_addr=local))
     client.write(request(*fields))
@@ -50,7 +50,7 @@ async def refused(gateway: RunningGateway, *fields: str, source: str = "") -> An
 
 
 async def status_when_there_is_room(gateway: RunningGateway, text: str) -> int:
-    """Ask again and again; whoever came before has its place until its connection is gone."""
+    """Retry until there is room, and return the status; connections hold their place until gone."""
     while True:
         async with raw_client(gateway.host, gateway.port) as client:
             client.write(text)
@@ -60,7 +60,7 @@ async def status_when_there_is_room(gateway: RunningGateway, text: str) -> int:
 
 
 def retry_after(answer: Answer) -> tuple[int, int]:
-    """Return the status and the seconds after which to come again."""
+    """Return the status and the seconds of Retry-After."""
     assert answer.values("Connection") == ["close"]
     (seconds,) = answer.values("Retry-After")
     return answer.status, int(seconds)
@@ -79,7 +79,7 @@ async def works(client: Any, served: ServerConnection) -> None:
 
 
 class TestSessionsInAll:
-    async def test_one_too_many_is_told_when_to_come_again(
+    async def test_client_over_the_limit_is_refused_with_retry_after(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(backend, limits={"max-sessions": 2})
@@ -98,7 +98,7 @@ class TestSessionsInAll:
         assert gateway.count("sessions") == 3
         assert gateway.count("refused_max_sessions") == 1
 
-    async def test_who_has_not_asked_yet_counts_too(
+    async def test_connection_without_a_request_counts(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(backend, limits={"max-sessions": 1})
@@ -110,7 +110,7 @@ class TestSessionsInAll:
         async with connect(gateway.url):
             pass
 
-    async def test_who_is_refused_without_having_asked_is_answered_too(
+    async def test_silent_connection_over_the_limit_is_answered(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(backend, limits={"max-sessions": 1})
@@ -119,7 +119,7 @@ class TestSessionsInAll:
         assert gateway.count("refused_max_sessions") == 1
         assert gateway.count("handshakes_too_slow") == 0
 
-    async def test_a_handshake_that_fails_gives_its_place_back(
+    async def test_failed_handshake_frees_its_place(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(
@@ -131,10 +131,10 @@ class TestSessionsInAll:
         await backend.up()
         assert await status_when_there_is_room(gateway, request()) == 101
 
-    async def test_those_for_whom_there_is_no_room_wait_for_their_answer(
+    async def test_clients_over_the_refusal_limit_wait_for_their_answer(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
-        """64 that are refused may be there at a time; the others wait in the system's queue."""
+        """Up to 64 refused clients are open at a time; the others wait in the system's queue."""
         gateway = await start_gateway(backend, limits={"max-sessions": 1})
         async with connect(gateway.url) as client, crowd(gateway, 80) as clients:
             served = await backend.connection()
@@ -150,7 +150,7 @@ class TestSessionsInAll:
 
 class TestSessionsPerAddress:
     @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no 127.0.0.2")
-    async def test_one_too_many_is_told_that_it_is_and_others_come_in(
+    async def test_address_over_its_limit_gets_429_and_others_are_served(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(backend, limits={"max-sessions-per-address": 2})
@@ -164,7 +164,7 @@ class TestSessionsPerAddress:
                 pass
         assert backend.accepted == 4
 
-    async def test_behind_a_trusted_proxy_its_clients_count(
+    async def test_clients_behind_a_trusted_proxy_are_counted_separately(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(
@@ -194,7 +194,7 @@ class TestSessionsPerAddress:
                 pass
         assert backend.accepted == 4
 
-    async def test_of_a_crowd_from_one_address_only_some_are_answered(
+    async def test_only_some_of_many_refused_clients_of_an_address_are_answered(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(backend, limits={"max-sessions-per-address": 1})
@@ -213,7 +213,7 @@ class TestSessionsPerAddress:
         assert gateway.count("handshakes_refused") == 16
 
 
-async def test_new_handshakes_per_second(
+async def test_handshakes_over_the_rate_get_503_with_retry_after(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend, limits={"max-handshakes-per-second": 2})
@@ -226,16 +226,16 @@ async def test_new_handshakes_per_second(
     assert 1 <= retry_after(answer)[1] <= 5
     assert gateway.count("refused_max_handshakes_per_second") == 1
     await until(lambda: not len(gateway.gateway.sessions))
-    await asyncio.sleep(0.6)  # in which there is another one to be had
+    await asyncio.sleep(0.6)  # long enough for another handshake
     async with connect(gateway.url):
         pass
 
 
 @pytest.mark.parametrize("turns", range(5))
-async def test_those_who_come_while_the_gateway_stops_are_answered_or_broken_off(
+async def test_clients_of_a_stopping_gateway_are_answered_or_aborted(
     start_gateway: StartGateway, backend: ScriptedBackend, turns: int
 ) -> None:
-    """Whether they wait in the queue, have no transport yet, or have begun their handshake."""
+    """Covers clients in the accept queue, without a transport, and in their handshake."""
     gateway = await start_gateway(backend)
 
     async def stop() -> None:
@@ -257,7 +257,7 @@ async def test_those_who_come_while_the_gateway_stops_are_answered_or_broken_off
 
 
 class TestTime:
-    async def test_a_silent_client_is_closed_and_those_that_are_heard_stay(
+    async def test_silent_client_is_closed_and_active_ones_stay(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(backend, limits={"client-idle-timeout": "2s"})
@@ -268,15 +268,15 @@ class TestTime:
             connect(gateway.url, **options) as silent,
         ):
             first, second, third = [await backend.connection() for _ in range(3)]
-            writing.client.write(b"\x82\xfe\x01\x00\0\0\0\0")  # a frame of 256 bytes begins
+            writing.client.write(b"\x82\xfe\x01\x00\0\0\0\0")  # the head of a frame with 256 bytes
             sent = 0
             closed = asyncio.create_task(read_to_the_end(silent))
             while not closed.done():
-                with contextlib.suppress(ConnectionClosed):  # it learns of it first
+                with contextlib.suppress(ConnectionClosed):  # the backend connection closes first
                     await third.send("what comes from the backend does not count")
                 await (await pinging.ping())
                 if sent < 255:
-                    writing.client.write(b"x")  # and comes slowly
+                    writing.client.write(b"x")  # one byte of the frame at a time
                     sent += 1
                 await asyncio.sleep(0.05)
             assert (silent.close_code, silent.close_reason) == (
@@ -291,7 +291,7 @@ class TestTime:
         assert gateway.count("idle_clients_closed") == 1
         assert gateway.count("undelivered_messages") == 0
 
-    async def test_a_session_has_its_time(
+    async def test_session_is_closed_at_its_maximum_lifetime(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(backend, limits={"max-session-life": "200ms"})
@@ -309,7 +309,7 @@ class TestTime:
         assert gateway.count("old_sessions_closed") == 1
         assert gateway.count("idle_clients_closed") == 0
 
-    async def test_a_head_has_its_time(
+    async def test_incomplete_head_is_answered_408_after_the_handshake_timeout(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(backend, limits={"handshake-timeout": "100ms"})
@@ -319,10 +319,10 @@ class TestTime:
         assert gateway.count("handshakes_too_slow") == 1
         assert backend.accepted == 0
 
-    async def test_a_dial_does_not_take_of_it(
+    async def test_dial_time_does_not_count_for_the_handshake_timeout(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
-        """The bound of a dial is another one."""
+        """A dial has its own timeout."""
         await backend.down()
         slow = await asyncio.start_server(answer_late, "127.0.0.1", 0)
         async with slow:
@@ -344,7 +344,7 @@ async def answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 class TestHeads:
     @pytest.mark.parametrize("over", [0, 1])
-    async def test_bytes(
+    async def test_head_over_the_byte_limit_is_answered_431(
         self, start_gateway: StartGateway, backend: ScriptedBackend, over: int
     ) -> None:
         gateway = await start_gateway(backend, limits={"max-header-bytes": 2 * KIB})
@@ -357,7 +357,7 @@ class TestHeads:
         assert backend.accepted == 1 - over
 
     @pytest.mark.parametrize("over", [0, 1])
-    async def test_headers(
+    async def test_head_over_the_header_count_is_answered_431(
         self, start_gateway: StartGateway, backend: ScriptedBackend, over: int
     ) -> None:
         gateway = await start_gateway(backend, limits={"max-header-count": 20})
@@ -372,7 +372,7 @@ class TestHeads:
 
 class TestMessages:
     @pytest.mark.parametrize("fragments", [1, 4])
-    async def test_bytes(
+    async def test_message_over_the_size_limit_is_closed_with_1009(
         self, start_gateway: StartGateway, backend: ScriptedBackend, fragments: int
     ) -> None:
         gateway = await start_gateway(backend, limits={"max-message-size": 8 * KIB})
@@ -391,11 +391,13 @@ class TestMessages:
         assert gateway.count("messages_too_big") == 1
         assert gateway.count("client_violations") == 1
 
-    async def test_fragments(self, start_gateway: StartGateway, backend: ScriptedBackend) -> None:
+    async def test_message_over_the_fragment_limit_is_closed_with_1008(
+        self, start_gateway: StartGateway, backend: ScriptedBackend
+    ) -> None:
         gateway = await start_gateway(backend, limits={"max-fragments": 5})
         async with connect(gateway.url, compression=None) as client:
             served = await backend.connection()
-            await client.send(["a"] * 4)  # the library ends it with an empty one
+            await client.send(["a"] * 4)  # the library adds an empty last fragment
             assert await served.recv() == "aaaa"
             assert gateway.count("messages_too_fragmented") == 0
             await client.send(["a"] * 5)
@@ -409,7 +411,7 @@ class TestMessages:
         assert gateway.count("client_violations") == 1
 
 
-async def test_a_limit_above_the_descriptors_is_warned_of(
+async def test_limit_above_the_open_file_limit_causes_a_warning(
     start_gateway: StartGateway, backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     await start_gateway(backend, limits={"max-sessions": 1_000_000_000})

@@ -1,4 +1,4 @@
-"""`limits.memory` bounds what all sessions hold, and nobody loses a message by it."""
+"""`limits.memory` bounds the memory of all sessions, without message loss."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ StartServer = Callable[[Callable[[ServerConnection], Awaitable[None]]], Awaitabl
 
 @pytest.fixture
 async def start_server() -> AsyncIterator[StartServer]:
-    """Start backends that serve each connection as the test says; return their entries."""
+    """Start backends with the handler of the test; return their entries."""
     async with AsyncExitStack() as running:
 
         async def start(serve_one: Callable[[ServerConnection], Awaitable[None]]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ async def connected(stack: AsyncExitStack, gateway: RunningGateway, count: int) 
 async def send_all(client: ClientConnection, count: int) -> None:
     for number in range(count):
         await client.send(number.to_bytes(4, "big") + CHUNK)
-        await asyncio.sleep(0.02)  # so that the gateway looks several times meanwhile
+        await asyncio.sleep(0.02)  # so that the gateway checks its memory several times meanwhile
 
 
 def held(gateway: RunningGateway) -> int:
@@ -70,7 +70,7 @@ async def status_of_a_newcomer(gateway: RunningGateway) -> tuple[int, str | None
         return refused.response.status_code, refused.response.headers.get("Retry-After")
 
 
-async def test_clients_of_a_backend_that_reads_nothing_are_held_and_newcomers_refused(
+async def test_stalled_backend_pauses_clients_and_refuses_new_ones(
     start_gateway: StartGateway, start_server: StartServer, start_admin: StartAdmin
 ) -> None:
     thawed = asyncio.Event()
@@ -93,7 +93,7 @@ async def test_clients_of_a_backend_that_reads_nothing_are_held_and_newcomers_re
             metrics = (await operator.call("GET", "/metrics")).text
             assert "wsgw_memory_limit_bytes 8.388608e+06" in metrics
             assert "wsgw_memory_bytes 0.0" not in metrics
-            await asyncio.sleep(1)  # as much as all could send in that time has not come
+            await asyncio.sleep(1)  # less than all clients could have sent in that time
             assert sum(session.held_bytes for session in gateway.gateway.sessions) < 9 * MIB
             thawed.set()
             for client in clients:
@@ -106,7 +106,7 @@ async def test_clients_of_a_backend_that_reads_nothing_are_held_and_newcomers_re
         thawed.set()
 
 
-async def test_newcomers_get_503_while_the_memory_is_used_up(
+async def test_new_clients_get_503_while_the_memory_limit_is_reached(
     start_gateway: StartGateway, start_server: StartServer
 ) -> None:
     thawed = asyncio.Event()
@@ -136,7 +136,7 @@ async def test_newcomers_get_503_while_the_memory_is_used_up(
 
 
 @pytest.mark.slow
-async def test_messages_of_which_each_client_has_sent_a_part_are_all_finished(
+async def test_partly_sent_messages_complete_at_the_memory_limit(
     start_gateway: StartGateway, start_server: StartServer
 ) -> None:
     async def serve_one(connection: ServerConnection) -> None:
@@ -167,7 +167,7 @@ async def test_messages_of_which_each_client_has_sent_a_part_are_all_finished(
         await until(lambda: not held(gateway), "all are read again")
 
 
-async def test_replies_for_clients_that_do_not_read_stay_within_the_bound(
+async def test_replies_for_clients_that_do_not_read_stay_within_the_limit(
     start_gateway: StartGateway, start_server: StartServer
 ) -> None:
     async def serve_one(connection: ServerConnection) -> None:
@@ -175,7 +175,7 @@ async def test_replies_for_clients_that_do_not_read_stay_within_the_bound(
             await connection.send(bytes([number]) * MIB)
         await connection.wait_closed()
 
-    limits = {**LIMITS, "write-high-water": "64MiB"}  # so that nothing else bounds it
+    limits = {**LIMITS, "write-high-water": "64MiB"}  # so that no other limit applies
     gateway = await start_gateway(await start_server(serve_one), limits=limits, failover=PATIENT)
     async with AsyncExitStack() as stack:
         clients = await connected(stack, gateway, 6)
@@ -197,7 +197,7 @@ async def test_replies_for_clients_that_do_not_read_stay_within_the_bound(
 
 
 @pytest.mark.parametrize("path", ["/", "/other"])
-async def test_handshakes_that_wait_for_their_backend_count(
+async def test_handshakes_waiting_for_their_backend_count(
     start_gateway: StartGateway, start_raw: StartRaw, path: str
 ) -> None:
     async def act(peer: RawPeer) -> None:
@@ -218,7 +218,7 @@ async def test_handshakes_that_wait_for_their_backend_count(
         assert b"Retry-After: " in answer
 
 
-async def test_what_an_ended_session_has_left_counts_until_its_client_is_gone(
+async def test_buffers_of_an_ended_session_count_until_its_client_is_gone(
     start_gateway: StartGateway, start_server: StartServer
 ) -> None:
     async def serve_one(connection: ServerConnection) -> None:

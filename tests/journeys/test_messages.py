@@ -1,4 +1,4 @@
-"""Messages of every kind and size, both ways, between libraries that know nothing of each other."""
+"""Messages of every kind and size, in both directions, between independent libraries."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def echo() -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES.keys())
-async def test_a_message_arrives_as_it_was_sent_both_ways(
+async def test_message_arrives_unchanged_in_both_directions(
     gateway: RunningGateway, backend: ScriptedBackend, message: str | bytes
 ) -> None:
     async with connect(gateway.url, compression=None) as client:
@@ -68,7 +68,7 @@ async def test_a_message_arrives_as_it_was_sent_both_ways(
         assert await client.recv() == message
 
 
-async def test_an_aiohttp_client_and_an_aiohttp_backend(
+async def test_messages_pass_between_aiohttp_client_and_aiohttp_backend(
     echo: str, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(echo)
@@ -86,7 +86,7 @@ async def test_an_aiohttp_client_and_an_aiohttp_backend(
                 assert await client.receive_bytes() == message
 
 
-async def test_many_messages_keep_their_order_and_their_kinds(
+async def test_many_messages_keep_their_order_and_kinds(
     echo: str, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(echo)
@@ -124,7 +124,7 @@ async def test_fragments_of_a_backend_arrive_as_one_message(
         assert await client.recv() == "one two"
 
 
-async def test_a_character_may_be_split_between_fragments(
+async def test_character_split_between_fragments_arrives_intact(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     text = "\N{MUSICAL SYMBOL G CLEF}ä\N{SNOWMAN}"
@@ -139,7 +139,7 @@ async def test_a_character_may_be_split_between_fragments(
         assert await served.recv() == text
 
 
-async def test_a_ping_between_fragments_is_answered_before_the_message_is_complete(
+async def test_ping_between_fragments_is_answered_at_once(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with raw_websocket(gateway.url) as client:
@@ -173,7 +173,7 @@ async def test_pings_are_answered_on_the_backends_leg(
             await (await served.ping())
 
 
-async def test_an_unasked_pong_is_passed_over(
+async def test_unsolicited_pong_is_ignored(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with connect(gateway.url) as client:
@@ -187,7 +187,7 @@ async def test_an_unasked_pong_is_passed_over(
 
 
 @pytest.mark.parametrize("fragments", [1, 3])
-async def test_a_message_beyond_the_bound_ends_the_session_with_1009(
+async def test_oversized_client_message_ends_the_session_with_1009(
     start_gateway: StartGateway, backend: ScriptedBackend, fragments: int
 ) -> None:
     gateway = await start_gateway(backend, limits={"max-message-size": "10KiB"})
@@ -207,10 +207,10 @@ async def test_a_message_beyond_the_bound_ends_the_session_with_1009(
     assert gateway.count("failovers") == 0
 
 
-async def test_a_message_of_a_backend_beyond_the_bound_ends_the_session_at_once(
+async def test_oversized_backend_message_ends_the_session_without_failover(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
-    """Any other backend would be asked for the same message."""
+    """Another backend would send the same message again."""
     gateway = await start_gateway(backend, limits={"max-message-size": "10KiB"})
     async with connect(gateway.url) as client:
         served = await backend.connection()
@@ -230,7 +230,7 @@ async def test_a_message_of_a_backend_beyond_the_bound_ends_the_session_at_once(
     assert gateway.count("ws_messages_too_big") == gateway.count("ws_violations") == 1
 
 
-async def test_a_message_beyond_the_bound_reaches_nobody(
+async def test_oversized_client_message_does_not_reach_the_backend(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend, limits={"max-message-size": "10KiB"})
@@ -266,7 +266,7 @@ async def test_text_that_is_not_utf8_ends_the_session_with_1007(
     ],
     ids=["not masked", "reserved bit", "continues nothing", "unknown opcode", "long pong"],
 )
-async def test_a_client_that_breaks_the_protocol_is_closed_with_1002(
+async def test_client_that_violates_the_protocol_is_closed_with_1002(
     gateway: RunningGateway, backend: ScriptedBackend, frame: bytes
 ) -> None:
     async with raw_websocket(gateway.url) as client:

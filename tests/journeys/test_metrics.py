@@ -1,4 +1,4 @@
-"""What /metrics shows of a gateway that relays, and that Prometheus' own tool likes it."""
+"""What /metrics shows for a gateway that relays, and that promtool accepts it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROMTOOL = shutil.which("promtool")
 async def scrape(operator: Operator) -> Samples:
     answer = await operator.call("GET", "/metrics")
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    # The library knows no counter whose name does not end with `_total`.
+    # The library supports only counters whose names end with `_total`.
     text = answer.text.replace("wsbalancer_new_session counter", "wsbalancer_new_session untyped")
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
@@ -42,7 +42,7 @@ def value(samples: Samples, name: str, **labels: str) -> float | None:
     return samples.get((name, frozenset(labels.items())))
 
 
-async def test_messages_by_direction_and_size(
+async def test_messages_are_counted_by_direction_and_size(
     start_gateway: StartGateway, start_admin: StartAdmin, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway({"id": "blue", "url": backend.url})
@@ -75,7 +75,7 @@ async def test_messages_by_direction_and_size(
         assert value(samples, "wsgw_message_bytes_total", **back) == 12
 
 
-async def test_what_operators_want_to_know(
+async def test_sessions_ledgers_failovers_and_closes_are_counted(
     start_gateway: StartGateway,
     start_admin: StartAdmin,
     backend: ScriptedBackend,
@@ -117,7 +117,7 @@ async def test_what_operators_want_to_know(
 
 
 @pytest.mark.parametrize("shown", [True, False])
-async def test_wsbalancers_metrics(
+async def test_wsbalancers_metrics_are_shown_only_when_enabled(
     start_gateway: StartGateway, start_admin: StartAdmin, backend: ScriptedBackend, *, shown: bool
 ) -> None:
     server = {
@@ -150,7 +150,7 @@ async def test_wsbalancers_metrics(
     assert value(samples, "wsbalancer_message_size_count", direction="b2f", **labels) == 0
 
 
-async def test_labels_stay_bounded_whatever_peers_send(
+async def test_close_code_labels_stay_bounded(
     start_gateway: StartGateway, start_admin: StartAdmin, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway({"id": "blue", "url": backend.url})
@@ -164,7 +164,7 @@ async def test_labels_stay_bounded_whatever_peers_send(
     assert codes == {"3xxx"}
 
 
-async def test_numbers_never_go_back_when_a_backend_is_removed(
+async def test_counters_do_not_decrease_when_a_backend_is_deleted(
     start_gateway: StartGateway, start_admin: StartAdmin, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway({"id": "blue", "url": backend.url})
@@ -177,12 +177,14 @@ async def test_numbers_never_go_back_when_a_backend_is_removed(
     samples = await scrape(operator)
     assert value(samples, "wsgw_messages_total", direction="to_backend") == 1
     assert value(samples, "wsgw_message_bytes_total", direction="to_backend") == 3
-    while any(("backend", "blue") in labels for _, labels in samples):  # until it is closed
+    while any(
+        ("backend", "blue") in labels for _, labels in samples
+    ):  # until the backend is closed
         samples = await scrape(operator)
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool, of Debian's package prometheus, is missing")
-async def test_promtool_has_nothing_to_say(
+async def test_promtool_reports_no_problem(
     start_gateway: StartGateway, start_admin: StartAdmin, backend: ScriptedBackend
 ) -> None:
     gateway: RunningGateway = await start_gateway({"id": "blue", "url": backend.url})

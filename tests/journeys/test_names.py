@@ -1,4 +1,4 @@
-"""A backend whose name cannot be looked up harms no other backend."""
+"""A backend whose name lookup hangs does not affect other backends."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def echoes(url: str) -> bool:
         return await client.recv() == "hello"
 
 
-async def test_names_that_hang_cost_no_client_of_another_backend(
+async def test_hanging_name_lookups_do_not_affect_other_backends(
     port: int, start_gateway: StartGateway, hanging: threading.Event
 ) -> None:
     names = [f"ws://hanging-{number}.example:{port}" for number in range(8)]
@@ -87,7 +87,7 @@ async def test_names_that_hang_cost_no_client_of_another_backend(
     assert gateway.count("name_lookups_late") > 0
 
 
-async def test_when_only_names_that_hang_are_left_the_gateway_is_to_blame(
+async def test_hanging_name_lookup_gives_503_and_does_not_trip_the_backend(
     port: int, start_gateway: StartGateway, hanging: threading.Event
 ) -> None:
     gateway = await start_gateway(
@@ -103,8 +103,8 @@ async def test_when_only_names_that_hang_are_left_the_gateway_is_to_blame(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
-@pytest.mark.asyncio(loop_factories=["asyncio"])  # the process has a loop of its own
-async def test_a_gateway_ends_while_names_hang(tmp_path: Path, port: int) -> None:
+@pytest.mark.asyncio(loop_factories=["asyncio"])  # the process has its own event loop
+async def test_gateway_stops_while_name_lookups_hang(tmp_path: Path, port: int) -> None:
     (tmp_path / "sitecustomize.py").write_text(HANGING_NAMES)
     file = tmp_path / "wsgw.yaml"
     upstream = {

@@ -39,10 +39,10 @@ def write(shop: Shop, role: str, name: str) -> Path:
 
 
 @pytest.mark.slow
-def test_what_is_written_can_be_installed_and_configured(shop: Shop) -> None:
+def test_new_plugins_can_be_installed_and_configured(shop: Shop) -> None:
     roles = ("backend", "valve", "listener", "gate")
     folders = [write(shop, role, f"new-{role}") for role in roles]
-    # nothing is asked of a registry: what builds them is here
+    # no access to a registry: the build tools are installed
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check")
     subprocess.run(
         [sys.executable, "-m", "pip", "install", *options, "--target", shop.folder, *folders],
@@ -62,7 +62,7 @@ def test_what_is_written_can_be_installed_and_configured(shop: Shop) -> None:
     assert "correct horse" not in checked.stdout
 
 
-async def test_a_client_talks_to_the_application_of_a_new_backend(
+async def test_new_backend_plugin_relays_to_an_application(
     shop: Shop, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write(shop, "backend", "parrot")
@@ -79,7 +79,7 @@ async def test_a_client_talks_to_the_application_of_a_new_backend(
             assert [await client.recv(), await client.recv()] == ["hello", b"\x00\x01"]
 
 
-def test_the_written_files_are_listed_and_what_to_do_next(shop: Shop) -> None:
+def test_new_lists_the_written_files_and_the_next_step(shop: Shop) -> None:
     result = shop.run("new", "gate", "door", "--into", str(shop.folder))
 
     assert result.returncode == 0
@@ -89,7 +89,7 @@ def test_the_written_files_are_listed_and_what_to_do_next(shop: Shop) -> None:
     assert only_line(result.stderr) == f"Next: cd {folder} && pip install -e '.[dev]' && pytest"
 
 
-def test_a_kind_that_an_installed_plugin_provides_is_warned_of(shop: Shop) -> None:
+def test_new_warns_of_a_kind_that_is_already_installed(shop: Shop) -> None:
     shop.install("acme", "pigeon")
 
     result = shop.run("new", "valve", "pigeon", "--into", str(shop.folder))
@@ -110,7 +110,7 @@ def test_a_kind_that_an_installed_plugin_provides_is_warned_of(shop: Shop) -> No
         (("valve", "mask", "--into", "/nowhere"), "Directory '/nowhere' does not exist"),
     ],
 )
-def test_what_cannot_be_written_is_told_without_a_traceback(
+def test_invalid_arguments_are_reported_without_a_traceback(
     shop: Shop, arguments: tuple[str, ...], told: str
 ) -> None:
     result = shop.run("new", *arguments)
@@ -120,7 +120,7 @@ def test_what_cannot_be_written_is_told_without_a_traceback(
     assert "Traceback" not in result.stderr
 
 
-def test_a_second_plugin_of_one_name_leaves_the_first_alone(shop: Shop) -> None:
+def test_second_plugin_of_the_same_name_does_not_change_the_first(shop: Shop) -> None:
     folder = write(shop, "valve", "mask")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

@@ -34,7 +34,7 @@ class CentralSystem(ServerProcess):
 
 
 class Charger:
-    """A charge point that boots once and then reports for as long as it is asked to.
+    """A charge point that boots once and then reports until it is stopped.
 
     Attributes:
         values: how many meter values were answered.
@@ -51,7 +51,7 @@ class Charger:
         self._go_on = False
 
     async def run(self, url: str) -> None:
-        """Every call must be answered; whatever else happens raises."""
+        """Run until stopped; raise if a call is not answered."""
         async with connect(
             f"{url}/{self.name}", subprotocols=[Subprotocol("ocpp1.6")]
         ) as connection:
@@ -117,7 +117,7 @@ async def progress(chargers: list[Charger], running: list[asyncio.Task[None]]) -
 
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_charge_points_do_not_notice_that_central_systems_are_killed(
+async def test_charge_points_do_not_notice_killed_central_systems(
     central_systems: list[CentralSystem], start_gateway: StartGateway, tmp_path: Path
 ) -> None:
     gateway = await start_gateway(*(system.url for system in central_systems))

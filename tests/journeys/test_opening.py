@@ -1,4 +1,4 @@
-"""How a session is opened: what the backend is asked, and what the client is answered."""
+"""Opening a session: the request to the backend and the answer to the client."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ProcessRequest = Callable[[ServerConnection, Request], Response | None]
 
 
 def answering(status: int, *fields: tuple[str, str], body: bytes = b"") -> ProcessRequest:
-    """Make a backend answer every handshake so."""
+    """Return a handler that answers every handshake like this."""
 
     def process_request(_connection: ServerConnection, _request: Request) -> Response:
         headers = Headers([*fields, ("Content-Length", str(len(body)))])
@@ -64,7 +64,7 @@ async def backend_sees(
     ],
     ids=["plain", "other upgrade", "post", "no key", "no connection", "no http"],
 )
-async def test_what_is_no_websocket_handshake_is_refused_and_reaches_no_backend(
+async def test_invalid_handshake_is_refused_and_reaches_no_backend(
     gateway: RunningGateway, backend: ScriptedBackend, text: str, status: int
 ) -> None:
     answer = await ask(gateway, text)
@@ -74,7 +74,7 @@ async def test_what_is_no_websocket_handshake_is_refused_and_reaches_no_backend(
     assert backend.accepted == 0
 
 
-async def test_another_version_of_websocket_is_told_which_one_is_spoken(
+async def test_other_websocket_version_is_answered_426_with_version_13(
     gateway: RunningGateway,
 ) -> None:
     answer = await ask(
@@ -85,7 +85,7 @@ async def test_another_version_of_websocket_is_told_which_one_is_spoken(
     assert answer.values("Sec-WebSocket-Version") == ["13"]
 
 
-async def test_a_request_behind_a_refused_one_is_not_read(
+async def test_request_pipelined_after_a_refused_one_is_not_read(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     answer = await ask(gateway, "GET / HTTP/1.1\r\nHost: a\r\n\r\n" + request())
@@ -103,7 +103,7 @@ async def test_a_request_behind_a_refused_one_is_not_read(
     ],
     ids=["limits", "frontend"],
 )
-async def test_a_head_beyond_the_bound_is_refused(
+async def test_head_over_the_limit_is_answered_431(
     start_gateway: StartGateway, sections: dict[str, Any]
 ) -> None:
     gateway = await start_gateway("ws://127.0.0.1:1", **sections)
@@ -121,7 +121,7 @@ async def test_a_head_beyond_the_bound_is_refused(
     ],
     ids=["limits", "frontend"],
 )
-async def test_a_client_that_does_not_finish_its_request_is_answered_408(
+async def test_unfinished_request_is_answered_408(
     start_gateway: StartGateway, sections: dict[str, Any]
 ) -> None:
     gateway = await start_gateway("ws://127.0.0.1:1", **sections)
@@ -131,7 +131,7 @@ async def test_a_client_that_does_not_finish_its_request_is_answered_408(
     assert answer.status == 408
 
 
-async def test_a_client_that_is_not_yet_served_when_the_gateway_stops_is_answered_503(
+async def test_waiting_client_is_answered_503_when_the_gateway_stops(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     dialled = asyncio.Event()
@@ -155,7 +155,7 @@ async def test_a_client_that_is_not_yet_served_when_the_gateway_stops_is_answere
     assert answer.values("Retry-After") == ["1"]
 
 
-async def test_a_backend_lost_while_the_gateway_stops_does_no_harm(
+async def test_backend_lost_while_the_gateway_stops_causes_no_error(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     dialled = asyncio.Event()
@@ -182,7 +182,7 @@ async def test_a_backend_lost_while_the_gateway_stops_does_no_harm(
     assert gateway.count("handshakes_refused") == 1
 
 
-async def test_the_client_is_answered_only_when_the_backend_has_answered(
+async def test_client_is_answered_only_after_the_backend_has_answered(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     dialled = asyncio.Event()
@@ -204,7 +204,7 @@ async def test_the_client_is_answered_only_when_the_backend_has_answered(
         assert (await answer).status == 101
 
 
-async def test_a_client_that_leaves_before_its_answer_takes_its_dial_with_it(
+async def test_dial_ends_when_the_client_leaves_before_its_answer(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     dialled: asyncio.Queue[ServerConnection] = asyncio.Queue()
@@ -223,7 +223,7 @@ async def test_a_client_that_leaves_before_its_answer_takes_its_dial_with_it(
 
 
 @pytest.mark.parametrize("status", [500, 503])
-async def test_a_backend_that_fails_is_passed_over(
+async def test_failing_backend_is_skipped(
     start_gateway: StartGateway, start_backend: StartBackend, status: int
 ) -> None:
     broken = await start_backend(process_request=answering(status))
@@ -240,7 +240,7 @@ async def test_a_backend_that_fails_is_passed_over(
     assert gateway.count("dials_failed") > 0
 
 
-async def test_a_backend_that_speaks_no_http_is_passed_over(
+async def test_backend_that_does_not_speak_http_is_skipped(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     async def babble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -256,7 +256,7 @@ async def test_a_backend_that_speaks_no_http_is_passed_over(
             await backend.connection()
 
 
-async def test_a_backend_that_never_answers_is_passed_over(
+async def test_backend_that_never_answers_is_skipped(
     start_gateway: StartGateway, start_backend: StartBackend, backend: ScriptedBackend
 ) -> None:
     async def hesitate(connection: ServerConnection, _request: Request) -> Response | None:
@@ -270,7 +270,7 @@ async def test_a_backend_that_never_answers_is_passed_over(
         await backend.connection()
 
 
-async def test_when_every_backend_fails_the_answer_is_502(
+async def test_client_is_answered_502_when_every_backend_fails(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     broken = await start_backend(process_request=answering(500, body=b"stack trace"))
@@ -285,7 +285,7 @@ async def test_when_every_backend_fails_the_answer_is_502(
     assert gateway.count("dials_failed") == 2
 
 
-async def test_when_no_backend_answers_within_the_search_timeout_the_answer_is_504(
+async def test_client_is_answered_504_after_the_search_timeout(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     dialled: asyncio.Queue[ServerConnection] = asyncio.Queue()
@@ -309,13 +309,13 @@ async def test_when_no_backend_answers_within_the_search_timeout_the_answer_is_5
     assert gateway.count("searches_timed_out") == 1
     assert dialled.qsize() == 2
     for _ in mute:
-        await (await dialled.get()).wait_closed()  # nothing is left of the dials
+        await (await dialled.get()).wait_closed()  # all dials have ended
     waking.set()
     assert (await ask(gateway, request())).status == 101
 
 
 @pytest.mark.parametrize("status", [301, 401, 403, 404, 429, 499])
-async def test_a_backend_that_declines_is_believed_and_no_other_is_asked(
+async def test_decline_of_a_backend_is_passed_on_without_retry(
     start_gateway: StartGateway, start_backend: StartBackend, status: int
 ) -> None:
     async def decline(_request: web.Request) -> web.Response:
@@ -357,7 +357,7 @@ async def test_a_backend_that_declines_is_believed_and_no_other_is_asked(
     assert gateway.count("dials_failed") == 0
 
 
-async def test_every_challenge_of_a_backend_that_declines_is_passed_on(
+async def test_all_challenges_of_a_decline_are_passed_on(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     challenges = (("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", 'Basic realm="a"'))
@@ -368,7 +368,7 @@ async def test_every_challenge_of_a_backend_that_declines_is_passed_on(
     assert answer.values("WWW-Authenticate") == ["Negotiate", 'Basic realm="a"']
 
 
-async def test_a_declining_body_beyond_the_bound_is_left_out(
+async def test_body_of_a_decline_over_the_limit_is_omitted(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     long = answering(403, body=b"x" * 1_000_000)
@@ -381,7 +381,7 @@ async def test_a_declining_body_beyond_the_bound_is_left_out(
     assert answer.values("Content-Length") == [str(len(answer.body))]
 
 
-async def test_client_libraries_understand_a_declined_handshake(
+async def test_client_libraries_report_a_declined_handshake(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     gateway = await start_gateway(await start_backend(process_request=answering(403)))
@@ -421,7 +421,7 @@ async def test_path_and_query_of_the_client_are_appended_to_the_backends_url(
     assert seen.path == wanted
 
 
-async def test_headers_of_the_client_reach_the_backend_in_their_order(
+async def test_headers_of_the_client_reach_the_backend_in_order(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     seen = await backend_sees(
@@ -441,7 +441,7 @@ async def test_headers_of_the_client_reach_the_backend_in_their_order(
     assert seen.headers["X-Latin"] == "gr\xfc\xdfe"
 
 
-async def test_headers_of_the_clients_own_leg_stay_on_it(
+async def test_hop_by_hop_headers_of_the_client_are_not_forwarded(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     seen = await backend_sees(
@@ -466,7 +466,7 @@ async def test_headers_of_the_clients_own_leg_stay_on_it(
 
 
 @pytest.mark.parametrize("connection", ["keep-alive, Upgrade", "upgrade,X-Hop", "UPGRADE"])
-async def test_connection_is_read_as_a_list_and_what_it_names_stays_on_the_leg(
+async def test_headers_named_in_connection_are_not_forwarded(
     gateway: RunningGateway, backend: ScriptedBackend, connection: str
 ) -> None:
     text = request("X-Hop: 1", f"Connection: {connection}", leave_out="Connection")
@@ -504,7 +504,7 @@ async def test_blocked_headers_do_not_reach_the_backend(
         (False, ["X-Forwarded-For: 10.0.0.1"], "127.0.0.1"),
     ],
 )
-async def test_the_clients_address_is_forwarded(
+async def test_address_of_the_client_is_forwarded(
     start_gateway: StartGateway,
     backend: ScriptedBackend,
     trust: bool,
@@ -518,7 +518,7 @@ async def test_the_clients_address_is_forwarded(
     assert seen.headers.get_all("X-Forwarded-For") == [wanted]
 
 
-async def test_a_client_cannot_pose_as_a_failover(
+async def test_client_cannot_send_failover_headers(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend, server={"reconnect-header": "X-Again"})
@@ -533,7 +533,7 @@ async def test_a_client_cannot_pose_as_a_failover(
     assert seen.headers["X-Wsgw-Session"] != "mine"
 
 
-async def test_sessions_have_different_ids_that_cannot_be_guessed(
+async def test_session_ids_are_unique_and_hard_to_guess(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     ids = set()
@@ -542,7 +542,7 @@ async def test_sessions_have_different_ids_that_cannot_be_guessed(
         ids.add(seen.headers["X-Wsgw-Session"])
 
     assert len(ids) == 10
-    assert all(len(one) >= 22 for one in ids)  # 128 bits and more
+    assert all(len(one) >= 22 for one in ids)  # at least 128 bits
 
 
 @pytest.mark.parametrize(
@@ -555,7 +555,7 @@ async def test_sessions_have_different_ids_that_cannot_be_guessed(
     ],
     ids=["second", "own order", "none known", "none offered"],
 )
-async def test_the_backend_chooses_the_subprotocol(
+async def test_backend_chooses_the_subprotocol(
     start_gateway: StartGateway,
     start_backend: StartBackend,
     known: list[str] | None,
@@ -576,7 +576,7 @@ async def test_the_backend_chooses_the_subprotocol(
         assert ("Sec-WebSocket-Protocol" in client.response.headers) == (chosen is not None)
 
 
-async def test_named_headers_of_the_backends_answer_reach_the_client_with_all_values(
+async def test_pass_headers_of_the_answer_reach_the_client_with_all_values(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     def add(_connection: ServerConnection, _request: Request, response: Response) -> None:
@@ -615,7 +615,7 @@ async def test_messages_sent_before_the_answer_reach_the_backend(
         assert await served.recv() == "Hello"
 
 
-async def test_what_a_backend_sends_at_once_reaches_the_client(
+async def test_message_sent_by_the_backend_at_once_reaches_the_client(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with connect(gateway.url) as client:
@@ -624,7 +624,7 @@ async def test_what_a_backend_sends_at_once_reaches_the_client(
         assert await client.recv() == "welcome"
 
 
-async def test_a_redirect_to_a_login_keeps_the_cookies_that_are_named(
+async def test_redirect_to_a_login_keeps_the_cookies_of_pass_headers(
     start_backend: StartBackend, start_gateway: StartGateway
 ) -> None:
     fields = (("Location", "/login"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-Own", "1"))
@@ -644,7 +644,7 @@ async def test_a_redirect_to_a_login_keeps_the_cookies_that_are_named(
 @pytest.mark.parametrize(
     "line", ["GET ws://gateway.example/a?b=c", "GET http://GATEWAY.example/a?b=c"]
 )
-async def test_a_backend_that_checks_the_origin_is_given_the_clients_host(
+async def test_pass_host_satisfies_a_backend_that_checks_the_origin(
     start_backend: StartBackend, start_gateway: StartGateway, line: str
 ) -> None:
     def same_origin(connection: ServerConnection, asked: Request) -> Response | None:

@@ -1,4 +1,4 @@
-"""A backend is drained, or the gateway stops, and nobody misses anything."""
+"""Draining a backend or stopping the gateway loses no message."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DRAIN = {"rate": 20, "quiet": "150ms", "patience": "10s"}
 
 
 class Answering:
-    """Answers each message after a while, and remembers what it was sent."""
+    """Answers each message after a while, and records the messages."""
 
     def __init__(self, backend: ScriptedBackend) -> None:
         self.received: Counter[str] = Counter()
@@ -51,7 +51,7 @@ class Answering:
 
 
 class Asking:
-    """A client that asks again when it was answered, now and then."""
+    """A client that asks again some time after each answer."""
 
     def __init__(self, name: str) -> None:
         self.asked = 0
@@ -76,7 +76,7 @@ class Asking:
 
 
 @pytest.mark.slow
-async def test_a_drained_backend_loses_its_sessions_and_they_miss_nothing(
+async def test_drain_moves_all_sessions_without_loss_or_duplicates(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -111,7 +111,7 @@ async def test_a_drained_backend_loses_its_sessions_and_they_miss_nothing(
     assert all(client.closed is None for client in clients)
 
 
-async def test_a_drained_backend_gets_no_new_client(
+async def test_drained_backend_gets_no_new_client(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -125,7 +125,7 @@ async def test_a_drained_backend_gets_no_new_client(
         gateway.gateway.drain("unknown")
 
 
-async def test_while_a_gateway_stops_it_refuses_clients_and_lets_the_others_go_in_turn(
+async def test_stopping_gateway_refuses_clients_and_closes_the_others_in_turn(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(
@@ -152,10 +152,10 @@ async def test_while_a_gateway_stops_it_refuses_clients_and_lets_the_others_go_i
 
     assert readiness == [True, False]
     assert [client.close_code for client in clients] == [1012] * 4
-    assert times[-1] - times[0] > 0.5  # told at 0, 0.5, 1 and 1.5 s
+    assert times[-1] - times[0] > 0.5  # closed at 0, 0.5, 1 and 1.5 s
 
 
-async def test_what_a_client_says_while_it_is_told_to_go_reaches_its_backend(
+async def test_message_sent_during_the_close_reaches_the_backend(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend)
@@ -174,9 +174,9 @@ async def test_what_a_client_says_while_it_is_told_to_go_reaches_its_backend(
     assert gateway.count("undelivered_messages") == 0
 
 
-@pytest.mark.asyncio(loop_factories=["asyncio"])  # the process has a loop of its own
+@pytest.mark.asyncio(loop_factories=["asyncio"])  # the process has its own event loop
 @pytest.mark.parametrize("patient", [True, False])
-async def test_the_signal_to_stop_is_followed_in_peace_and_a_second_one_at_once(
+async def test_first_signal_drains_and_second_signal_stops_at_once(
     backend: ScriptedBackend, *, patient: bool
 ) -> None:
     variables = {
@@ -203,11 +203,13 @@ async def test_the_signal_to_stop_is_followed_in_peace_and_a_second_one_at_once(
     assert codes == ([1012, 1012, 1012] if patient else [1006, 1006, 1012])
 
 
-async def test_an_operators_failover_lets_the_old_backend_read_what_it_was_sent(
+async def test_operator_failover_delivers_each_message_exactly_once(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     backends = [await start_backend(), await start_backend()]
-    answering = [Answering(backend) for backend in backends]  # each ends when it cannot answer
+    answering = [
+        Answering(backend) for backend in backends
+    ]  # each ends at an answer that cannot be sent
     gateway = await start_gateway(*backends, drain={"step": "20s"})
     async with connect(gateway.url) as client:
         asked = [f"question {number}" for number in range(12)]

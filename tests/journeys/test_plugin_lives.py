@@ -1,4 +1,4 @@
-"""Objects of plugins over reloads of a gateway with clients."""
+"""The lifetime of plugin objects when a gateway with clients reloads."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def configuration(backend: ScriptedBackend, *words: str, **sections: Any) -> dic
     }
 
 
-async def test_sessions_keep_the_objects_they_began_with(
+async def test_session_keeps_its_plugin_objects_over_reloads(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     tracked = Tracked()
@@ -141,7 +141,7 @@ async def test_gate_is_not_closed_while_it_decides(
     await until(lambda: tracked.closed == {"gate": 1}, "the close of the gate")
 
 
-async def test_all_are_closed_when_the_gateway_stops(
+async def test_all_plugin_objects_are_closed_when_the_gateway_stops(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     tracked = Tracked()

@@ -1,4 +1,4 @@
-"""Valves, listeners and gates of a plugin at work in a running gateway."""
+"""Valves, listeners and gates of a plugin in a running gateway."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Marking:
 
 
 class SlowMarking(Marking):
-    """Does the same, but takes its time for messages with an even number of characters."""
+    """Does the same, but waits at messages with an even number of characters."""
 
     async def before_transmit(self, message: Message) -> Message | None:  # type: ignore[override]  # may be async
         await asyncio.sleep(0 if len(message.data) % 2 else 0.001)
@@ -103,7 +103,7 @@ class Strict:
 
 
 @pytest.mark.parametrize("valve", [Marking, SlowMarking], ids=["plain", "async"])
-async def test_valves_see_messages_in_their_order_and_in_reverse_on_the_way_back(
+async def test_valves_run_in_order_to_the_backend_and_reversed_to_the_client(
     start_gateway: StartGateway, backend: ScriptedBackend, valve: type[Marking]
 ) -> None:
     gateway = await start_gateway(
@@ -122,7 +122,7 @@ async def test_valves_see_messages_in_their_order_and_in_reverse_on_the_way_back
 
 
 @pytest.mark.parametrize("valve", [Marking, SlowMarking], ids=["plain", "async"])
-async def test_a_replay_does_not_pass_the_valves_again(
+async def test_replayed_message_does_not_pass_the_valves_again(
     start_gateway: StartGateway, backend: ScriptedBackend, valve: type[Marking]
 ) -> None:
     gateway = await start_gateway(
@@ -138,7 +138,7 @@ async def test_a_replay_does_not_pass_the_valves_again(
 
 
 @pytest.mark.parametrize("valve", [Marking, SlowMarking], ids=["plain", "async"])
-async def test_a_close_waits_behind_the_messages_in_the_valves(
+async def test_close_waits_for_the_messages_in_the_valves(
     start_gateway: StartGateway, backend: ScriptedBackend, valve: type[Marking]
 ) -> None:
     gateway = await start_gateway(
@@ -156,7 +156,7 @@ async def test_a_close_waits_behind_the_messages_in_the_valves(
     assert (served.close_code, served.close_reason) == (4000, "over")
 
 
-async def test_a_valve_can_discard_answer_and_end(
+async def test_valve_can_discard_answer_and_end_the_session(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(
@@ -179,7 +179,7 @@ async def test_a_valve_can_discard_answer_and_end(
     assert gateway.count("valve_discards") == 2
 
 
-async def test_a_valve_can_move_its_session(
+async def test_valve_can_move_its_session(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(
@@ -199,7 +199,7 @@ async def test_a_valve_can_move_its_session(
     assert served.close_code == 1001
 
 
-async def test_a_fault_in_a_valve_ends_the_session_or_costs_the_message_as_configured(
+async def test_faulty_valve_ends_the_session_or_discards_as_configured(
     start_gateway: StartGateway, backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     plugin = valve_plugin(strict=Strict)
@@ -226,7 +226,7 @@ async def test_a_fault_in_a_valve_ends_the_session_or_costs_the_message_as_confi
 
 @dataclass
 class Diary:
-    """What a listener was told."""
+    """Records the events of a listener."""
 
     entries: list[tuple[Any, ...]] = field(default_factory=list)
 
@@ -241,7 +241,7 @@ class Diary:
         self.entries.append(("terminated", close.code, close.reason, *counts))
 
 
-async def test_a_listener_follows_each_session(
+async def test_listener_receives_the_events_of_each_session(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     diary = Diary()
@@ -301,7 +301,7 @@ async def only_with_a_ticket_after_a_while(handshake: Handshake) -> Refusal | No
 
 
 @pytest.mark.parametrize("admit", [only_with_a_ticket, only_with_a_ticket_after_a_while])
-async def test_a_gate_lets_in_refuses_and_changes_headers(
+async def test_gate_admits_refuses_and_changes_headers(
     start_gateway: StartGateway, backend: ScriptedBackend, admit: Callable[[Handshake], Any]
 ) -> None:
     gateway = await start_gateway(backend, plugins=[gate_plugin(admit)], gates=[{"kind": "gate"}])
@@ -321,7 +321,7 @@ async def test_a_gate_lets_in_refuses_and_changes_headers(
     assert backend.accepted == 1
 
 
-async def test_a_gate_keeps_a_token_from_the_backend_and_adds_to_the_answer(
+async def test_gate_removes_a_token_and_adds_answer_headers(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     def admit(handshake: Handshake) -> None:
@@ -345,7 +345,7 @@ async def test_a_gate_keeps_a_token_from_the_backend_and_adds_to_the_answer(
     assert client.response.headers.get_all("Upgrade") == ["websocket"]
 
 
-async def test_a_fault_in_a_gate_refuses_the_client(
+async def test_faulty_gate_refuses_the_client_with_500(
     start_gateway: StartGateway, backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_handshake: Handshake) -> Refusal | None:
@@ -364,6 +364,6 @@ async def test_a_fault_in_a_gate_refuses_the_client(
     caplog.clear()  # this error was expected
 
 
-async def test_installed_plugin_may_be_given_too(start_gateway: StartGateway) -> None:
+async def test_installed_plugin_can_also_be_passed(start_gateway: StartGateway) -> None:
     gateway = await start_gateway("ws://127.0.0.1:1", plugins=[websocket_plugin])
     assert gateway.gateway.addresses

@@ -1,4 +1,4 @@
-"""Policies that look at the client, and those of plugins."""
+"""Policies that depend on the client, and policies of plugins."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Only(Options):
 
 
 class OnlyPolicy:
-    """Prefers one backend; at fault for clients that ask for it."""
+    """Prefers one backend; raises an error for clients of one path."""
 
     opened: ClassVar[list[OnlyPolicy]] = []
 
@@ -72,7 +72,7 @@ def accepted(*backends: ScriptedBackend) -> list[int]:
     return [each.accepted for each in backends]
 
 
-async def test_clients_of_one_room_meet_at_one_backend_through_any_gateway(
+async def test_clients_of_a_room_share_one_backend_through_any_gateway(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     backends = [await start_backend() for _ in range(3)]
@@ -109,7 +109,7 @@ async def test_room_moves_together_when_its_backend_dies(
         assert sorted(accepted(*others)) == [0, 3]
 
 
-async def test_routes_have_policies_of_their_own_or_that_of_the_gateway(
+async def test_route_uses_its_own_policy_or_that_of_the_gateway(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     one, other, third, fourth = [await start_backend() for _ in range(4)]
@@ -128,7 +128,7 @@ async def test_routes_have_policies_of_their_own_or_that_of_the_gateway(
     assert accepted(third, fourth) == [2, 2]
 
 
-async def test_policy_of_a_plugin_decides_until_a_reload_and_its_fault_costs_no_client(
+async def test_plugin_policy_decides_and_its_errors_refuse_no_client(
     start_gateway: StartGateway, start_backend: StartBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, other = await start_backend(), await start_backend()
@@ -149,7 +149,7 @@ async def test_policy_of_a_plugin_decides_until_a_reload_and_its_fault_costs_no_
     assert gateway.count("policy_faults") == 4
     [error] = [each for each in caplog.records if each.levelno >= logging.ERROR]
     assert error.getMessage().startswith("policy 'only' raised an error")
-    caplog.clear()  # that one was wanted
+    caplog.clear()  # this error was expected
     [before] = OnlyPolicy.opened
 
     await gateway.reload(preferring("b0"))
@@ -168,7 +168,7 @@ async def test_policy_of_a_plugin_decides_until_a_reload_and_its_fault_costs_no_
         ("hasch", "upstream.policy.kind: no plugin registers policy kind 'hasch'; did you mean"),
     ],
 )
-async def test_wrong_policy_is_told_with_its_place(
+async def test_invalid_policy_is_reported_with_its_place(
     start_gateway: StartGateway, policy: Any, problem: str
 ) -> None:
     backends = [{"url": "ws://127.0.0.1:1"}]

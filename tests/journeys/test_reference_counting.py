@@ -1,4 +1,4 @@
-"""What is over is freed at once: handshakes, dials and sessions leave nothing for the collector."""
+"""Handshakes, dials and sessions are freed at once: they leave no garbage cycles."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ async def answer(peer: RawPeer) -> None:
 
 
 def is_ours(thing: object) -> bool:
-    """Tell whether an object is one of the gateway's, or a call of its code."""
-    kind: type = type(thing)  # a weak proxy would have isinstance() look at what is gone
+    """Return whether an object belongs to the gateway or is a frame of its code."""
+    kind: type = type(thing)  # isinstance() would follow a weak proxy to an object that is gone
     if kind is FrameType:
         return any(f"/{name}/" in thing.f_code.co_filename for name in OURS)  # type: ignore[attr-defined]  # a frame has it
     return kind.__module__.startswith(OURS)
 
 
 @contextmanager
-def collector_kept() -> Iterator[list[object]]:
-    """Have the collector idle; what it would have freed of ours is in the list after the block."""
+def garbage_of_the_block() -> Iterator[list[object]]:
+    """Disable the collector; after the block the list has our objects that it would have freed."""
     found: list[object] = []
     gc.collect()
     gc.disable()
@@ -71,11 +71,11 @@ def collector_kept() -> Iterator[list[object]]:
         gc.enable()
 
 
-async def leaves_nothing(gateway: RunningGateway, deed: Deed) -> None:
-    """Do it several times, and see that nothing of it needs the collector."""
-    await deed(gateway)  # so that what is made once has been made
+async def check_leaves_no_garbage(gateway: RunningGateway, deed: Deed) -> None:
+    """Run the deed several times and check that it leaves no garbage cycle."""
+    await deed(gateway)  # warm up: some objects are made once
     tasks = len(asyncio.all_tasks())
-    with collector_kept() as found:
+    with garbage_of_the_block() as found:
         for _ in range(TIMES):
             await deed(gateway)
         await until(
@@ -120,12 +120,12 @@ def given_up(head: str) -> Deed:
         *(refused(request(target=path)) for path in ANSWERS if path != "/cut"),
     ],
 )
-async def test_handshakes_that_come_to_nothing(
+async def test_failed_handshakes_leave_no_garbage(
     start_gateway: StartGateway, start_raw: StartRaw, deed: Deed
 ) -> None:
     backend = await start_raw(answer, "/", *ANSWERS)
     gateway = await start_gateway(backend.entry(breaker_threshold=-1), failover=ALONE)
-    await leaves_nothing(gateway, deed)
+    await check_leaves_no_garbage(gateway, deed)
 
 
 @pytest.mark.parametrize(
@@ -137,39 +137,41 @@ async def test_handshakes_that_come_to_nothing(
         ({"hedge-after": 0, "dial-timeout": "50ms"}, refused(request(target="/cut"))),
     ],
 )
-async def test_dials_that_are_hedged_or_too_slow(
+async def test_hedged_or_slow_dials_leave_no_garbage(
     start_gateway: StartGateway, start_raw: StartRaw, failover: dict[str, Any], deed: Deed
 ) -> None:
     backends = [await start_raw(answer, "/", *ANSWERS) for _ in range(2)]
     entries = [each.entry(breaker_threshold=-1) for each in backends]
-    await leaves_nothing(await start_gateway(*entries, failover=failover), deed)
+    await check_leaves_no_garbage(await start_gateway(*entries, failover=failover), deed)
 
 
-async def test_a_backend_that_nobody_listens_for(start_gateway: StartGateway) -> None:
+async def test_refused_dials_leave_no_garbage(start_gateway: StartGateway) -> None:
     entry = {"url": "ws://127.0.0.1:1", "breaker-threshold": -1}
-    await leaves_nothing(await start_gateway(entry, failover=ALONE), refused(request()))
+    await check_leaves_no_garbage(await start_gateway(entry, failover=ALONE), refused(request()))
 
 
-async def test_a_handshake_that_takes_too_long(
+async def test_handshake_timeouts_leave_no_garbage(
     start_gateway: StartGateway, start_raw: StartRaw
 ) -> None:
     backend = await start_raw(answer, "/")
     gateway = await start_gateway(backend.entry(), limits={"handshake-timeout": "50ms"})
-    await leaves_nothing(gateway, refused(request()[:40]))
+    await check_leaves_no_garbage(gateway, refused(request()[:40]))
 
 
-async def test_tls_that_fails_on_either_side(
+async def test_failed_tls_handshakes_leave_no_garbage(
     start_gateway: StartGateway, start_raw: StartRaw, tls_files: TlsFiles
 ) -> None:
     plain = await start_raw(answer, "/")
     entry = {"url": plain.url.replace("ws:", "wss:"), "breaker-threshold": -1}
     gateway = await start_gateway(entry, failover={**ALONE, "dial-timeout": "50ms"})
-    await leaves_nothing(gateway, refused(request()))
+    await check_leaves_no_garbage(gateway, refused(request()))
     encrypted = await start_gateway(plain.entry(), server=tls_files.frontend())
-    await leaves_nothing(encrypted, refused(request()))
+    await check_leaves_no_garbage(encrypted, refused(request()))
 
 
-async def test_a_gate_that_refuses(start_gateway: StartGateway, start_raw: StartRaw) -> None:
+async def test_refusals_of_a_gate_leave_no_garbage(
+    start_gateway: StartGateway, start_raw: StartRaw
+) -> None:
     @hookimpl
     def wsgw_register_gates(registry: GateRegistry) -> None:
         registry.add("no", Options, lambda _options, _context: gate)
@@ -182,7 +184,7 @@ async def test_a_gate_that_refuses(start_gateway: StartGateway, start_raw: Start
     plugin = SimpleNamespace(WSGW_API="1.0", wsgw_register_gates=wsgw_register_gates)
     backend = await start_raw(answer)
     gateway = await start_gateway(backend.entry(), plugins=[plugin], gates=[{"kind": "no"}])
-    await leaves_nothing(gateway, refused(request()))
+    await check_leaves_no_garbage(gateway, refused(request()))
 
 
 async def talk(gateway: RunningGateway) -> None:
@@ -207,15 +209,15 @@ async def break_the_protocol(gateway: RunningGateway) -> None:
 
 
 @pytest.mark.parametrize("deed", [talk, talk_and_break_off, break_the_protocol])
-async def test_sessions_that_end(
+async def test_ended_sessions_leave_no_garbage(
     start_gateway: StartGateway, start_raw: StartRaw, deed: Deed
 ) -> None:
     backend = await start_raw(answer)
     gateway = await start_gateway(backend.entry())
-    await leaves_nothing(gateway, deed)
+    await check_leaves_no_garbage(gateway, deed)
 
 
-async def test_sessions_whose_backends_are_lost_one_after_the_other(
+async def test_repeated_failovers_leave_no_garbage(
     start_gateway: StartGateway, start_raw: StartRaw
 ) -> None:
     async def die(peer: RawPeer) -> None:
@@ -231,11 +233,11 @@ async def test_sessions_whose_backends_are_lost_one_after_the_other(
     entries = [(await start_raw(die, "/die")).entry(breaker_threshold=-1) for _ in range(2)]
     failover = {"hold": "200ms", "stable": "100ms", "max-replays": 2}
     gateway = await start_gateway(*entries, failover=failover)
-    await leaves_nothing(gateway, be_lost)
+    await check_leaves_no_garbage(gateway, be_lost)
     assert gateway.count("failovers") > TIMES
 
 
-async def test_calls_of_operators(
+async def test_admin_calls_leave_no_garbage(
     start_gateway: StartGateway, start_raw: StartRaw, start_admin: StartAdmin
 ) -> None:
     backend = await start_raw(answer)
@@ -249,4 +251,4 @@ async def test_calls_of_operators(
             client.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             await client.reader.read()
 
-    await leaves_nothing(gateway, call)
+    await check_leaves_no_garbage(gateway, call)

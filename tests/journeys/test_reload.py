@@ -47,7 +47,7 @@ async def reload(gateway: RunningGateway, *backends: Any, **sections: Any) -> Re
     return await gateway.reload({"server": server, "upstream": {"backends": entries}, **sections})
 
 
-async def test_a_new_backend_serves_new_clients_and_others_stay_where_they_are(
+async def test_added_backend_serves_new_clients_and_sessions_stay(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -67,7 +67,7 @@ async def test_a_new_backend_serves_new_clients_and_others_stay_where_they_are(
     assert gateway.count("failovers") == 0
 
 
-async def test_the_sessions_of_a_backend_that_is_gone_move_and_miss_nothing(
+async def test_sessions_of_a_removed_backend_move_without_loss(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -91,7 +91,7 @@ async def test_the_sessions_of_a_backend_that_is_gone_move_and_miss_nothing(
     assert gateway.count("replayed_messages") == 0
 
 
-async def test_a_changed_backend_serves_new_clients_in_its_new_way(
+async def test_changed_backend_options_apply_to_new_clients(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     def tell(_connection: Any, _request: Any, response: Any) -> Any:
@@ -115,7 +115,7 @@ async def test_a_changed_backend_serves_new_clients_in_its_new_way(
 
 
 @pytest.mark.parametrize("scheme", ["ws", "dns+ws"])
-async def test_what_an_operator_has_deleted_stays_so_until_it_is_added_again(
+async def test_deleted_backend_stays_deleted_until_it_is_added_again(
     start_gateway: StartGateway, start_admin: StartAdmin, start_backend: StartBackend, scheme: str
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -125,7 +125,7 @@ async def test_what_an_operator_has_deleted_stays_so_until_it_is_added_again(
     operator = await start_admin(gateway)
     assert await operator.post("/backend/delete/blue") == {"result": "success"}
 
-    for failover in ({}, {"ping-timeout": "7s"}):  # other of which has all opened anew
+    for failover in ({}, {"ping-timeout": "7s"}):  # the second one reopens all backends
         changed = {**entry, "pass-headers": ["X-Node", str(len(failover))]}
         report = await reload(gateway, changed, green, failover=failover)
         assert report.deleted == ["blue"]
@@ -138,7 +138,7 @@ async def test_what_an_operator_has_deleted_stays_so_until_it_is_added_again(
     assert len(gateway.gateway.pool.backends) == 2
 
 
-async def test_what_an_operator_has_put_in_the_place_of_an_entry_does_not_go_with_it(
+async def test_backend_added_in_place_of_an_entry_outlives_the_entry(
     start_gateway: StartGateway, start_admin: StartAdmin, start_backend: StartBackend
 ) -> None:
     blue, green, red = [await start_backend() for _ in range(3)]
@@ -157,7 +157,7 @@ async def test_what_an_operator_has_put_in_the_place_of_an_entry_does_not_go_wit
         await blue.connection()
 
 
-async def test_a_deleted_address_stays_so_when_its_entry_changes(
+async def test_deleted_address_stays_deleted_when_its_entry_changes(
     start_gateway: StartGateway, start_admin: StartAdmin, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -175,7 +175,7 @@ async def test_a_deleted_address_stays_so_when_its_entry_changes(
     assert blue.accepted == 0
 
 
-async def test_sessions_that_a_changed_backend_has_from_before_weigh_when_new_ones_are_shared_out(
+async def test_least_connections_counts_older_sessions_of_a_changed_backend(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -195,7 +195,7 @@ async def test_sessions_that_a_changed_backend_has_from_before_weigh_when_new_on
     assert (blue.accepted, green.accepted) == (3, 3)
 
 
-async def test_a_changed_backend_stays_out_of_service(
+async def test_disabled_backend_stays_disabled_when_it_is_reopened(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -203,7 +203,7 @@ async def test_a_changed_backend_stays_out_of_service(
     disabled = gateway.gateway.pool.backends[0]
     disabled.enabled = False
 
-    await reload(gateway, blue, green, failover={"ping-timeout": "7s"})  # all are opened anew
+    await reload(gateway, blue, green, failover={"ping-timeout": "7s"})  # all are reopened
 
     again = gateway.gateway.pool.backends[0]
     assert again is not disabled
@@ -213,7 +213,7 @@ async def test_a_changed_backend_stays_out_of_service(
             await green.connection()
 
 
-async def test_what_a_changed_backend_has_from_before_is_drained_with_it(
+async def test_older_sessions_of_a_changed_backend_are_drained_with_it(
     start_gateway: StartGateway, start_admin: StartAdmin, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -235,7 +235,7 @@ async def test_what_a_changed_backend_has_from_before_is_drained_with_it(
 
 
 @pytest.mark.parametrize("scheme", ["ws", "dns+ws"])
-async def test_what_an_operator_has_added_can_be_written_into_the_file(
+async def test_backend_added_by_an_operator_can_be_put_into_the_file(
     start_gateway: StartGateway, start_admin: StartAdmin, start_backend: StartBackend, scheme: str
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -259,7 +259,7 @@ async def test_what_an_operator_has_added_can_be_written_into_the_file(
         assert await (await blue.connection()).recv() == "still here"
 
 
-async def test_dials_that_wait_go_by_the_new_bound(
+async def test_waiting_dials_use_the_new_limit(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     answer = asyncio.Event()
@@ -296,7 +296,7 @@ async def test_dials_that_wait_go_by_the_new_bound(
     assert gateway.gateway.waiting_dials == 0
 
 
-async def test_a_gateway_that_stops_changes_nothing_any_more(
+async def test_stopping_gateway_refuses_a_reload(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     blue, green = await start_backend(), await start_backend()
@@ -309,7 +309,7 @@ async def test_a_gateway_that_stops_changes_nothing_any_more(
     assert gateway.gateway.pool.backends == ()
 
 
-async def test_what_cannot_work_changes_nothing(
+async def test_unusable_configuration_changes_nothing(
     start_gateway: StartGateway, backend: ScriptedBackend, tmp_path: Path
 ) -> None:
     gateway = await start_gateway(backend)
@@ -326,7 +326,7 @@ async def test_what_cannot_work_changes_nothing(
         await backend.connection()
 
 
-async def test_limits_origins_and_headers_hold_for_new_clients(
+async def test_limits_origins_and_headers_apply_to_new_clients(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend)
@@ -351,7 +351,7 @@ async def test_limits_origins_and_headers_hold_for_new_clients(
         assert client.close_code == 1009
 
 
-async def test_a_name_can_come_and_go(
+async def test_discovered_name_can_be_added_and_removed(
     start_gateway: StartGateway, backend: ScriptedBackend, start_backend: StartBackend
 ) -> None:
     port = backend.url.rpartition(":")[2]
@@ -371,8 +371,8 @@ async def echo(connection: ServerConnection) -> None:
         await connection.send(message)
 
 
-async def ask_and_ask(gateway: RunningGateway, stop: asyncio.Event, target: str = "/") -> int:
-    """Send numbers, now and then, and expect each back once and in order; return how many."""
+async def exchange_numbers(gateway: RunningGateway, stop: asyncio.Event, target: str = "/") -> int:
+    """Send numbers and expect each back once and in order; return their count."""
     async with connect(gateway.url + target) as client:
         number = 0
         while not stop.is_set():
@@ -388,7 +388,7 @@ def id_of(url: str) -> str:
     return url.removeprefix("ws://").replace(".", "-").replace(":", "-")
 
 
-async def test_clients_notice_nothing_of_many_reloads(start_gateway: StartGateway) -> None:
+async def test_clients_do_not_notice_many_reloads(start_gateway: StartGateway) -> None:
     chance = random.Random(7)  # noqa: S311 - the same each time
     async with AsyncExitStack() as running:
         servers = [await running.enter_async_context(serve(echo, "127.0.0.1", 0)) for _ in range(3)]
@@ -397,7 +397,7 @@ async def test_clients_notice_nothing_of_many_reloads(start_gateway: StartGatewa
         drain = {"rate": 1000, "quiet": "20ms", "patience": "200ms"}
         gateway = await start_gateway(*urls, drain=drain)
         stop = asyncio.Event()
-        clients = [asyncio.create_task(ask_and_ask(gateway, stop)) for _ in range(10)]
+        clients = [asyncio.create_task(exchange_numbers(gateway, stop)) for _ in range(10)]
         await until(lambda: len(gateway.gateway.sessions) == len(clients))
         for _ in range(30):
             chosen = chance.sample(urls, chance.randint(1, 3))
@@ -416,7 +416,7 @@ async def test_clients_notice_nothing_of_many_reloads(start_gateway: StartGatewa
     assert min(asked) > 0
 
 
-async def test_nor_of_routes_and_their_backends_that_come_and_go(
+async def test_clients_do_not_notice_reloads_of_routes_and_their_backends(
     start_gateway: StartGateway,
 ) -> None:
     chance = random.Random(11)  # noqa: S311 - the same each time
@@ -439,7 +439,7 @@ async def test_nor_of_routes_and_their_backends_that_come_and_go(
         gateway = await start_gateway(**sections(urls[:2], urls[2:]))
         stop = asyncio.Event()
         clients = [
-            asyncio.create_task(ask_and_ask(gateway, stop, target))
+            asyncio.create_task(exchange_numbers(gateway, stop, target))
             for target in ("/", "/own/1")
             for _ in range(5)
         ]
@@ -468,7 +468,7 @@ async def test_nor_of_routes_and_their_backends_that_come_and_go(
 async def process(
     tmp_path: Path, start_backend: StartBackend, request: pytest.FixtureRequest
 ) -> AsyncIterator[ServerProcess]:
-    """A gateway before a first backend, which watches its file unless the test wants none of it."""
+    """A gateway with one backend; it watches its file unless the test disables this."""
     first = await start_backend()
     file = tmp_path / "wsgw.yaml"
     write(file, first.url)
@@ -497,34 +497,34 @@ def write(file: Path, *urls: str) -> None:
     file.write_text(yaml.safe_dump(data))
 
 
-def times_told(gateway: ServerProcess, text: str) -> int:
+def count_lines(gateway: ServerProcess, text: str) -> int:
     return sum(text in line for line in gateway.lines)
 
 
 @pytest.mark.asyncio(loop_factories=["asyncio"])
-async def test_the_process_reloads_at_a_signal_by_the_command_and_when_its_file_changes(
+async def test_process_reloads_on_a_signal_the_command_and_a_file_change(
     process: ServerProcess, backend: ScriptedBackend, tmp_path: Path
 ) -> None:
     file = tmp_path / "wsgw.yaml"
     async with connect(f"ws://127.0.0.1:{process.port}") as client:
         process.signal(signal.SIGHUP)
         done = "reload: done, 1 backend: 0 added, 0 removed, 0 changed, 1 unchanged"
-        await until(lambda: times_told(process, done) == 1)
+        await until(lambda: count_lines(process, done) == 1)
 
         write(file, backend.url)
         moved = await backend.connection()
-        await until(lambda: times_told(process, ": moved from") == 1)
+        await until(lambda: count_lines(process, ": moved from") == 1)
         await client.send("still here")
         assert await moved.recv() == "still here"
-        assert times_told(process, "reload: done") == 2
+        assert count_lines(process, "reload: done") == 2
 
         file.write_text("upstream: {backends: [{url: nowhere}]}")
-        await until(lambda: times_told(process, "reload: nothing was changed") == 1)
+        await until(lambda: count_lines(process, "reload: nothing was changed") == 1)
         refused = subprocess.run(  # noqa: ASYNC221 - nothing else is to be done meanwhile
             [WSGW, "reload", "-c", file, str(process.pid)], check=False, capture_output=True
         )
         assert refused.returncode == 2
-        assert times_told(process, "reload: nothing was changed") == 1
+        assert count_lines(process, "reload: nothing was changed") == 1
 
         file.unlink()
         other = tmp_path / "other.yaml"
@@ -532,7 +532,7 @@ async def test_the_process_reloads_at_a_signal_by_the_command_and_when_its_file_
         asked = subprocess.run(  # noqa: ASYNC221 - nothing else is to be done meanwhile
             [WSGW, "reload", "-c", other, str(process.pid)], check=False, capture_output=True
         )
-        await until(lambda: times_told(process, "file not found") == 1)
+        await until(lambda: count_lines(process, "file not found") == 1)
         assert asked.returncode == 1
         if sys.platform == "linux":
             assert b"file not found" in asked.stderr
@@ -544,7 +544,7 @@ async def test_the_process_reloads_at_a_signal_by_the_command_and_when_its_file_
 @pytest.mark.skipif(sys.platform != "linux", reason="the command hears the answer on Linux only")
 @unwatched
 @pytest.mark.asyncio(loop_factories=["asyncio"])
-async def test_the_command_tells_what_has_changed(
+async def test_reload_command_reports_what_has_changed(
     process: ServerProcess, backend: ScriptedBackend, tmp_path: Path
 ) -> None:
     file = tmp_path / "wsgw.yaml"
@@ -564,7 +564,7 @@ async def test_the_command_tells_what_has_changed(
 @pytest.mark.skipif(sys.platform != "linux", reason="the command hears the answer on Linux only")
 @unwatched
 @pytest.mark.asyncio(loop_factories=["asyncio"])
-async def test_the_command_fails_when_another_process_listens_in_its_place(
+async def test_reload_command_fails_when_another_process_listens(
     process: ServerProcess, backend: ScriptedBackend, tmp_path: Path
 ) -> None:
     file = tmp_path / "wsgw.yaml"
@@ -581,16 +581,16 @@ async def test_the_command_fails_when_another_process_listens_in_its_place(
         )
     assert asked.returncode == 1
     assert f"signalled, but process {os.getpid()} of user {os.geteuid()} receives" in asked.stderr
-    await until(lambda: times_told(process, "reload: done") == 1)
+    await until(lambda: count_lines(process, "reload: done") == 1)
 
 
 @unwatched
 @pytest.mark.asyncio(loop_factories=["asyncio"])
-async def test_an_operator_reloads_by_a_call(
+async def test_admin_call_reloads_the_configuration(
     process: ServerProcess, backend: ScriptedBackend, tmp_path: Path
 ) -> None:
     file = tmp_path / "wsgw.yaml"
-    await until(lambda: times_told(process, "admin API on"))
+    await until(lambda: count_lines(process, "admin API on"))
     [told] = [line for line in process.lines if "admin API on" in line]
     url = f"http://127.0.0.1:{told.rpartition(':')[2]}/reload"
     async with ClientSession() as operator, connect(f"ws://127.0.0.1:{process.port}") as client:
@@ -610,7 +610,7 @@ async def test_an_operator_reloads_by_a_call(
             "waiting": [],
         }
         moved = await backend.connection()
-        await until(lambda: times_told(process, ": moved from") == 1)
+        await until(lambda: count_lines(process, ": moved from") == 1)
         await client.send("still here")
         assert await moved.recv() == "still here"
 
@@ -621,7 +621,7 @@ async def test_an_operator_reloads_by_a_call(
         assert "'url' needs a scheme" in refused["reason"]
 
 
-def test_a_process_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_reload_command_reports_a_missing_process(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
     write(file, "ws://127.0.0.1:1")
 
@@ -634,7 +634,7 @@ def test_a_process_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells of signals")
-def test_a_process_that_is_no_gateway_lives_on(tmp_path: Path) -> None:
+def test_reload_command_does_not_signal_another_program(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
     write(file, "ws://127.0.0.1:1")
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as other:

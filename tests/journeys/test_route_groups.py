@@ -1,4 +1,4 @@
-"""The backends of a route are a group: sessions stay in it, and operators see and change it."""
+"""The backends of a route are a group: sessions stay in it; operators see and change it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 
 class TestGroups:
-    async def test_a_session_fails_over_within_its_group(
+    async def test_session_fails_over_within_its_group(
         self, start_gateway: StartGateway, start_backend: StartBackend
     ) -> None:
         one, two, other = [await start_backend() for _ in range(3)]
@@ -36,7 +36,7 @@ class TestGroups:
             await echo_once(neighbour, await other.connection())
         assert other.accepted == 1
 
-    async def test_and_waits_for_it_when_it_is_gone(
+    async def test_session_waits_for_its_group_when_all_its_backends_are_down(
         self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(green, routes=[own("own", blue), {"id": "rest"}])
@@ -51,7 +51,7 @@ class TestGroups:
             assert await (await blue.connection()).recv() == "kept"
         assert green.accepted == 1
 
-    async def test_each_has_its_policy_and_its_turns(
+    async def test_each_group_has_its_own_policy_and_turns(
         self, start_gateway: StartGateway, start_backend: StartBackend
     ) -> None:
         a, b, c, d = [await start_backend() for _ in range(4)]
@@ -68,7 +68,7 @@ class TestGroups:
                     await b.connection()
         assert [each.accepted for each in (a, b, c, d)] == [3, 3, 1, 3]
 
-    async def test_each_has_its_bound_of_dials(
+    async def test_each_group_has_its_own_limit_of_dials(
         self, start_gateway: StartGateway, start_backend: StartBackend
     ) -> None:
         answer = asyncio.Event()
@@ -98,7 +98,7 @@ class TestGroups:
             answer.set()
         assert (top.accepted, mine.accepted) == (4, 4)
 
-    async def test_discovery_works_in_a_route(
+    async def test_discovery_works_in_a_route_group(
         self,
         start_gateway: StartGateway,
         blue: ScriptedBackend,
@@ -119,7 +119,7 @@ class TestGroups:
 
 
 class TestFailoverOff:
-    async def test_in_one_route_the_backends_loss_is_the_clients(
+    async def test_lost_backend_closes_only_clients_of_the_route_without_failover(
         self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
     ) -> None:
         routes = [shared("ocpp", failover=WITHOUT_FAILOVER), {"id": "rest"}]
@@ -136,7 +136,7 @@ class TestFailoverOff:
                 assert spare.close_code is None
         assert gateway.count("failovers") == 1
 
-    async def test_operators_move_only_those_that_may(
+    async def test_operator_moves_only_sessions_of_routes_with_failover(
         self,
         start_gateway: StartGateway,
         start_admin: StartAdmin,
@@ -170,7 +170,7 @@ class TestFailoverOff:
             assert charger.close_code == 1001
             assert browser.close_code is None
 
-    async def test_a_group_that_only_such_routes_use_cannot_be_moved(
+    async def test_group_used_only_without_failover_cannot_be_drained(
         self,
         start_gateway: StartGateway,
         start_admin: StartAdmin,
@@ -187,7 +187,7 @@ class TestFailoverOff:
 
 
 class TestOperators:
-    async def test_lists_name_the_route(
+    async def test_lists_show_the_route(
         self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
     ) -> None:
         green = {"url": "ws://127.0.0.1:1", "id": "green", "priority": 3}
@@ -203,7 +203,7 @@ class TestOperators:
         ]
         assert (await operator.get("/backend/config/own"))["route"] == "own"
 
-    async def test_a_backend_is_added_to_the_group_of_a_route(
+    async def test_backend_is_added_to_the_group_of_a_route(
         self,
         start_gateway: StartGateway,
         start_admin: StartAdmin,
@@ -236,7 +236,7 @@ class TestOperators:
             "top": "",
         }
 
-    async def test_a_name_is_added_to_the_group_of_a_route(
+    async def test_discovered_name_is_added_to_the_group_of_a_route(
         self,
         start_gateway: StartGateway,
         start_admin: StartAdmin,
@@ -257,7 +257,7 @@ class TestOperators:
         assert await operator.post("/backend/delete/name") == SUCCESS
         assert green.accepted == 1
 
-    async def test_nothing_is_added_that_no_route_would_use(
+    async def test_backend_that_no_route_uses_is_not_added(
         self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(routes=[own("own", blue)], upstream={})
@@ -268,7 +268,7 @@ class TestOperators:
             "reason": "every route has its own backends; set 'route' to one of own",
         }
 
-    async def test_a_route_without_a_usable_backend_is_named_and_others_are_served(
+    async def test_readyz_names_routes_without_a_usable_backend(
         self,
         start_gateway: StartGateway,
         start_admin: StartAdmin,

@@ -51,7 +51,7 @@ class Marking:
 
 
 class Refusing:
-    """Lets nobody in whose path has the word in it."""
+    """Refuses clients whose path contains the word."""
 
     def __init__(self, options: Words, _context: PluginContext) -> None:
         self._word = options.word
@@ -86,7 +86,7 @@ def refusing(word: str) -> dict[str, str]:
 
 
 class TestValvesAndGates:
-    async def test_valves_of_a_route_replace_those_of_the_gateway(
+    async def test_valves_of_a_route_replace_the_valves_of_the_gateway(
         self, start_gateway: StartGateway, blue: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(
@@ -104,7 +104,7 @@ class TestValvesAndGates:
                 await client.send("x")
                 assert await (await blue.connection()).recv() == text
 
-    async def test_gates_of_a_route_replace_those_of_the_gateway(
+    async def test_gates_of_a_route_replace_the_gates_of_the_gateway(
         self, start_gateway: StartGateway, blue: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(
@@ -125,7 +125,7 @@ class TestValvesAndGates:
 
 
 class Asking:
-    """A gate, and valves and a listener: note by which route each client comes."""
+    """A gate, valves and a listener that record the route of each client."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
@@ -163,9 +163,9 @@ class Asking:
 
 
 class TestPlugins:
-    """One entry for all routes can tell their clients apart."""
+    """One plugin entry for all routes sees which route each client uses."""
 
-    async def test_are_told_the_route_of_each_client(
+    async def test_plugins_see_the_route_of_each_client(
         self,
         start_gateway: StartGateway,
         blue: ScriptedBackend,
@@ -200,7 +200,7 @@ class TestPlugins:
             assert {vars(each).get("route") for each in caplog.records} <= {route, None}
             caplog.clear()
 
-    async def test_and_of_none_where_there_are_no_routes(
+    async def test_plugins_see_no_route_when_none_is_configured(
         self, start_gateway: StartGateway, blue: ScriptedBackend
     ) -> None:
         asking = Asking()

@@ -1,4 +1,4 @@
-"""Routes come, change and go while their clients are connected."""
+"""Reload: routes are added, changed and removed while their clients are connected."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def reload(gateway: RunningGateway, **sections: Any) -> None:
 
 
 class TestReload:
-    async def test_routes_come_change_and_go_while_clients_are_connected(
+    async def test_routes_are_added_changed_and_removed_under_connected_clients(
         self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
     ) -> None:
         top = {"backends": [{"url": blue.url, "id": "top"}]}
@@ -61,7 +61,7 @@ class TestReload:
                 await echo_once(old, served)
         assert gateway.count("failovers") == gateway.count("moves") == 0
 
-    async def test_nothing_is_counted_any_more_for_a_route_that_is_gone(
+    async def test_counters_of_a_removed_route_are_removed(
         self, start_gateway: StartGateway, blue: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(blue, routes=[shared("a"), shared("b")])
@@ -75,7 +75,7 @@ class TestReload:
 
         assert counted == {"b": 2}
 
-    async def test_sessions_of_a_route_that_is_gone_stay_with_their_backend_to_the_end(
+    async def test_sessions_of_a_removed_route_stay_with_their_backend(
         self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
     ) -> None:
         top = {"backends": [{"url": blue.url, "id": "top"}]}
@@ -87,14 +87,14 @@ class TestReload:
         assert [each.id for each in gateway.gateway.pool.backends] == ["top"]
         async with connect(gateway.url + "/own/1"):
             await blue.connection()
-        await asyncio.sleep(0.2)  # more than a session needs to move
+        await asyncio.sleep(0.2)  # longer than a session needs to move
         await echo_once(client, served)
 
         await client.close()
         await served.wait_closed()
         assert gateway.count("moves") == 0
 
-    async def test_and_come_back_to_it_when_it_was_down(
+    async def test_session_of_a_removed_route_returns_to_its_backend_after_an_outage(
         self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
     ) -> None:
         top = {"backends": [{"url": blue.url, "id": "top"}]}
@@ -108,7 +108,7 @@ class TestReload:
             assert await (await green.connection()).recv() == "kept"
         assert blue.accepted == 0
 
-    async def test_a_route_of_another_name_takes_nothing_from_sessions_of_before(
+    async def test_renamed_route_does_not_affect_older_sessions(
         self,
         start_gateway: StartGateway,
         start_admin: StartAdmin,
@@ -128,7 +128,7 @@ class TestReload:
                 await echo_once(client, served)
         assert gateway.count("failovers") == gateway.count("moves") == 0
 
-    async def test_a_group_that_goes_while_its_sessions_move_keeps_them(
+    async def test_sessions_moving_within_a_removed_group_stay_in_it(
         self, start_gateway: StartGateway, start_backend: StartBackend
     ) -> None:
         one, two, top = [await start_backend() for _ in range(3)]
@@ -149,7 +149,7 @@ class TestReload:
             await served.wait_closed()
             await echo_once(client, await two.connection())
 
-    async def test_a_client_whose_backend_is_dialled_meanwhile_is_served(
+    async def test_client_whose_dial_spans_the_reload_is_served(
         self, start_gateway: StartGateway, start_backend: StartBackend, green: ScriptedBackend
     ) -> None:
         dialled, answer = asyncio.Event(), asyncio.Event()
@@ -170,7 +170,7 @@ class TestReload:
         async with await dial as client:
             await echo_once(client, await blue.connection())
 
-    async def test_dials_that_wait_are_counted_and_bounded_when_their_group_is_gone(
+    async def test_waiting_dials_of_a_removed_group_stay_counted_and_limited(
         self, start_gateway: StartGateway, start_backend: StartBackend, green: ScriptedBackend
     ) -> None:
         answer = asyncio.Event()
@@ -195,7 +195,7 @@ class TestReload:
         assert gateway.gateway.waiting_dials == 0
         assert (slow.accepted, green.accepted) == (3, 0)
 
-    async def test_a_backend_that_is_gone_from_a_group_is_drained_within_it(
+    async def test_backend_removed_from_a_group_is_drained_within_it(
         self, start_gateway: StartGateway, start_backend: StartBackend
     ) -> None:
         one, two, top = [await start_backend() for _ in range(3)]
@@ -213,7 +213,7 @@ class TestReload:
             await echo_once(client, await two.connection())
         assert top.accepted == 0
 
-    async def test_a_backend_that_moves_to_another_group_leaves_its_sessions_to_the_others(
+    async def test_sessions_of_a_backend_that_changes_group_stay_in_the_old_group(
         self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
     ) -> None:
         moving, staying = {"id": "m", "url": blue.url}, {"id": "s", "url": green.url}
@@ -232,7 +232,7 @@ class TestReload:
                 await blue.connection()
         assert gateway.count("moves") == 1
 
-    async def test_what_an_operator_has_added_to_a_group_goes_with_it(
+    async def test_backend_added_to_a_group_is_removed_with_it(
         self,
         start_gateway: StartGateway,
         start_admin: StartAdmin,
@@ -249,7 +249,7 @@ class TestReload:
 
         assert [each.id for each in gateway.gateway.pool.backends] == ["top"]
 
-    async def test_failover_policy_valves_and_bounds_hold_for_new_sessions(
+    async def test_changed_failover_and_policy_apply_to_new_sessions(
         self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
     ) -> None:
         routes = [own("own", blue, green)]
@@ -275,7 +275,7 @@ class TestReload:
             [{"id": "own", "backends": [{"url": "wss://a:1", "tls": {"ca": "/no/such.pem"}}]}],
         ],
     )
-    async def test_what_cannot_be_used_changes_nothing(
+    async def test_unusable_routes_change_nothing(
         self, start_gateway: StartGateway, blue: ScriptedBackend, routes: list[dict[str, Any]]
     ) -> None:
         gateway = await start_gateway(routes=[own("own", blue)], upstream={})

@@ -1,4 +1,4 @@
-"""Clients are served by the route that is for them."""
+"""Each client is served by the first route that matches it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GUIDE = Path(__file__).parents[2] / "docs/how-to/route.md"
 
 
 class TestChoice:
-    async def test_paths(
+    async def test_route_is_chosen_by_path(
         self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(routes=[own("blue", blue), own("green", green)], upstream={})
@@ -35,7 +35,7 @@ class TestChoice:
             await green.connection()
         assert (blue.accepted, green.accepted) == (3, 1)
 
-    async def test_hosts(
+    async def test_route_is_chosen_by_host(
         self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(
@@ -56,7 +56,7 @@ class TestChoice:
                 await backend.connection()
         assert await status(gateway, "/") == HTTPStatus.NOT_FOUND
 
-    async def test_headers_as_the_client_has_sent_them(
+    async def test_route_is_chosen_by_the_headers_the_client_sent(
         self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(
@@ -76,7 +76,7 @@ class TestChoice:
             await green.connection()
         assert await status(gateway, "/", additional_headers={"X-Tenant": "blue"}) == 404
 
-    async def test_the_first_that_matches_is_taken(
+    async def test_first_matching_route_serves_the_client(
         self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
     ) -> None:
         rest = {"id": "rest"}
@@ -86,7 +86,7 @@ class TestChoice:
         async with connect(gateway.url + "/other"):
             await green.connection()
 
-    async def test_what_no_route_is_for_is_not_found_and_counted(
+    async def test_request_without_a_route_is_answered_404_and_counted(
         self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(blue, routes=[shared("blue")])
@@ -106,7 +106,7 @@ class TestChoice:
             assert line in text.splitlines()
         assert blue.accepted == 1
 
-    async def test_without_routes_no_path_is_unknown(
+    async def test_any_path_is_served_when_no_routes_are_configured(
         self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(blue, routes=[])
@@ -117,7 +117,7 @@ class TestChoice:
         assert gateway.count("handshakes_unrouted") == 0
 
 
-async def test_the_guide_does_what_it_says(
+async def test_configuration_of_the_guide_works_as_described(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     shown = GUIDE.read_text("utf-8").partition("```yaml\n")[2].partition("```")[0]

@@ -32,11 +32,11 @@ from .eventually import until
 
 
 class Broker:
-    """Stores what is published, and acknowledges it some turns of the loop later.
+    """Stores published messages, and acknowledges them some turns of the loop later.
 
     Attributes:
         is_there: whether it can be dialled.
-        stored: the numbers and texts of each session, as they came.
+        stored: the numbers and texts of each session, in order.
         clients: that are connected.
     """
 
@@ -61,7 +61,7 @@ class Broker:
 
 
 class BrokerClient:
-    """One connection to the broker; what is under way is lost when it dies."""
+    """One connection to the broker; messages in flight are lost when it dies."""
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
@@ -126,7 +126,7 @@ class BrokerBackend:
         await self.link.close()
 
     def reply(self, session_id: str, text: str) -> ReplyOutcome:
-        """Do what a reader of replies does."""
+        """Deliver a reply, like a reader of the broker."""
         connection, message = self.link.find(session_id), Message.from_text(text)
         if connection is not None:
             return connection.receive(message)
@@ -134,7 +134,7 @@ class BrokerBackend:
 
 
 class Scene:
-    """The plugin, and what it has made."""
+    """The plugin and the objects it has made."""
 
     backend: BrokerBackend
 
@@ -155,13 +155,13 @@ class Scene:
 
 
 async def until_closed(client: ClientConnection) -> AsyncIterator[str | bytes]:
-    """Iterate over what comes until the end, however that comes."""
+    """Iterate over the messages until the connection ends in any way."""
     with suppress(ConnectionClosed):
         while True:
             yield await client.recv()
 
 
-async def test_a_broker_that_dies_again_and_again_loses_nothing_and_closes_nobody(
+async def test_repeated_broker_failures_lose_no_message_and_close_no_client(
     start_gateway: StartGateway,
 ) -> None:
     scene = Scene()
@@ -192,7 +192,7 @@ async def test_a_broker_that_dies_again_and_again_loses_nothing_and_closes_nobod
     await until(lambda: not len(scene.backend.link))
 
 
-async def test_a_client_that_does_not_read_is_closed_alone(start_gateway: StartGateway) -> None:
+async def test_slow_client_is_closed_without_affecting_others(start_gateway: StartGateway) -> None:
     scene = Scene()
     gateway = await start_gateway(
         {"kind": "broker", "id": "broker"},

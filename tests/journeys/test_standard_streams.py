@@ -1,4 +1,4 @@
-"""Nothing that becomes of stdin, stdout and stderr stops a gateway, or keeps it from starting."""
+"""Closed or full stdin, stdout and stderr neither stop a gateway nor prevent its start."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def ended(process: subprocess.Popen[bytes]) -> int:
 async def serving(
     url: str, redirections: str = "", stderr: int | None = None, **variables: str
 ) -> AsyncIterator[tuple[str, str, subprocess.Popen[bytes]]]:
-    """Start a gateway that cannot tell where it listens; yields its addresses."""
+    """Start a gateway that may be unable to report its addresses; yields them."""
     port, admin_port = free_ports(2)
     addresses = {"FE_ADDR": f"127.0.0.1:{port}", "ADM_ADDR": f"127.0.0.1:{admin_port}"}
     variables = {"BE_URLS": url, **addresses, **variables}
@@ -92,7 +92,7 @@ async def echoes(url: str, backend: ScriptedBackend) -> None:
         "1>/dev/full 2>/dev/full",
     ],
 )
-async def test_a_gateway_serves_and_stops_whatever_became_of_its_streams(
+async def test_gateway_serves_and_stops_with_closed_or_full_streams(
     backend: ScriptedBackend, redirections: str
 ) -> None:
     async with serving(backend.url, redirections, LOG_LEVEL="DEBUG") as (url, _, process):
@@ -101,7 +101,7 @@ async def test_a_gateway_serves_and_stops_whatever_became_of_its_streams(
         assert await ended(process) == 0
 
 
-async def test_a_gateway_starts_and_serves_when_the_reader_of_its_stderr_is_gone(
+async def test_gateway_serves_when_the_reader_of_stderr_is_gone(
     backend: ScriptedBackend,
 ) -> None:
     reader, writer = os.pipe()
@@ -115,7 +115,7 @@ async def test_a_gateway_starts_and_serves_when_the_reader_of_its_stderr_is_gone
         os.close(writer)
 
 
-async def test_a_log_that_nobody_reads_stops_neither_sessions_nor_health_nor_the_end(
+async def test_unread_log_blocks_neither_sessions_nor_health_nor_stop(
     start_backend: StartBackend,
 ) -> None:
     backend = await start_backend()
@@ -135,7 +135,7 @@ async def test_a_log_that_nobody_reads_stops_neither_sessions_nor_health_nor_the
                     assert "wsgw_log_lines_dropped_total" in await answer.text()
                 os.set_blocking(reader, False)
                 read = b""
-                while read.count(b"opened at backend") < 100:  # what waits is written after all
+                while read.count(b"opened at backend") < 100:  # waiting lines are written later
                     try:
                         read += os.read(reader, 4096)
                     except BlockingIOError:
@@ -146,7 +146,7 @@ async def test_a_log_that_nobody_reads_stops_neither_sessions_nor_health_nor_the
             assert await ended(process) == 0
 
 
-async def test_a_signal_ends_a_gateway_that_finds_its_stderr_full(
+async def test_signal_stops_a_gateway_whose_stderr_is_full(
     backend: ScriptedBackend,
 ) -> None:
     reader, writer = os.pipe()
@@ -174,10 +174,12 @@ async def test_a_signal_ends_a_gateway_that_finds_its_stderr_full(
             (*each, "0<&- 1>&- 2>&-")
             for each in (("version", 0), ("plugins", 0), ("schema", 0), *STATUS_2)
         ),
-        *((*each, "2>/dev/full") for each in STATUS_2),  # the others write nothing there
+        *(
+            (*each, "2>/dev/full") for each in STATUS_2
+        ),  # the other commands write nothing to stderr
     ],
 )
-async def test_commands_do_what_they_do_when_stderr_is_closed_or_full(
+async def test_commands_keep_their_exit_status_when_stderr_is_closed_or_full(
     arguments: str, status: int, redirections: str
 ) -> None:
     with started(arguments, redirections) as process:
@@ -185,7 +187,7 @@ async def test_commands_do_what_they_do_when_stderr_is_closed_or_full(
 
 
 @pytest.mark.parametrize("arguments", ["version", "plugins", "schema"])
-async def test_a_command_fails_when_its_output_is_lost(arguments: str) -> None:
+async def test_command_fails_when_its_output_is_lost(arguments: str) -> None:
     with started(arguments, "1>/dev/full") as process:
         assert await ended(process) == 1
 
@@ -222,7 +224,7 @@ async def test_no_client_is_accepted_when_the_admin_address_is_taken(
         taken.close()
 
 
-async def test_refused_clients_make_one_line_a_minute() -> None:
+async def test_refused_clients_are_logged_once_a_minute() -> None:
     port, dead = free_ports(2)
     reader, writer = os.pipe()
     try:

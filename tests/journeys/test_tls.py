@@ -1,4 +1,4 @@
-"""TLS on both legs: what flows, and what must not get lost."""
+"""TLS on both legs: messages pass and none is lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class TestBothLegs:
     ) -> RunningGateway:
         return await start_gateway(tls_files.backend(backend), server=tls_files.frontend())
 
-    async def test_messages_pass(self, gateway: RunningGateway, backend: ScriptedBackend) -> None:
+    async def test_messages_and_close_pass_over_tls(
+        self, gateway: RunningGateway, backend: ScriptedBackend
+    ) -> None:
         async with dial(gateway) as client:
             tls = client.transport.get_extra_info("ssl_object")
             assert tls.selected_alpn_protocol() == "http/1.1"
@@ -43,7 +45,7 @@ class TestBothLegs:
                 await served.recv()
             assert (served.close_code, served.close_reason) == (4000, "done")
 
-    async def test_another_client_library_too(
+    async def test_aiohttp_client_is_served_over_tls(
         self, gateway: RunningGateway, backend: ScriptedBackend
     ) -> None:
         url = gateway.url.replace("ws:", "https:")
@@ -58,7 +60,7 @@ class TestBothLegs:
             assert (await client.receive()).type is WSMsgType.CLOSE
             assert client.close_code == 4001
 
-    async def test_a_session_outlives_its_backend(
+    async def test_session_survives_the_loss_of_its_backend(
         self,
         start_gateway: StartGateway,
         start_backend: StartBackend,
@@ -80,7 +82,7 @@ class TestBothLegs:
             assert [await client.recv(), await client.recv()] == ["from blue", "from green"]
         assert gateway.count("failovers") == 1
 
-    async def test_a_gateway_that_stops_says_so(
+    async def test_stopping_gateway_closes_clients_with_1012(
         self, start_gateway: StartGateway, backend: ScriptedBackend, tls_files: TlsFiles
     ) -> None:
         gateway = await start_gateway(tls_files.backend(backend), server=tls_files.frontend())
@@ -92,7 +94,7 @@ class TestBothLegs:
             assert client.close_code == 1012
 
     @pytest.mark.parametrize("size", [64 * 1024, 1024 * 1024])
-    async def test_a_slow_backend_stops_the_reading_of_its_client_and_loses_nothing(
+    async def test_slow_backend_pauses_reading_of_its_client_and_loses_nothing(
         self, gateway: RunningGateway, backend: ScriptedBackend, size: int
     ) -> None:
         async with dial(gateway) as client:
@@ -102,7 +104,7 @@ class TestBothLegs:
         assert gateway.count("failovers") == 0
 
     @pytest.mark.parametrize("size", [64 * 1024, 1024 * 1024])
-    async def test_a_slow_client_stops_the_reading_of_its_backend_and_loses_nothing(
+    async def test_slow_client_pauses_reading_of_its_backend_and_loses_nothing(
         self, gateway: RunningGateway, backend: ScriptedBackend, size: int
     ) -> None:
         async with dial(gateway) as client:
@@ -110,7 +112,7 @@ class TestBothLegs:
             await flood(served, client, size)
         assert gateway.count("failovers") == 0
 
-    async def test_small_messages_in_both_directions_at_once_keep_their_order(
+    async def test_small_messages_in_both_directions_keep_their_order(
         self, gateway: RunningGateway, backend: ScriptedBackend
     ) -> None:
         numbers = [str(number) for number in range(3000)]
@@ -130,10 +132,10 @@ class TestBothLegs:
             for received in await asyncio.gather(exchange(client), exchange(served)):
                 assert received == numbers
 
-    async def test_the_last_words_of_a_backend_reach_a_client_that_is_slow(
+    async def test_last_messages_of_a_backend_reach_a_slow_client(
         self, gateway: RunningGateway, backend: ScriptedBackend
     ) -> None:
-        """Also those that had reached us, and were not decrypted when the backend left."""
+        """This includes data received but not yet decrypted when the backend left."""
         async with dial(gateway, max_queue=1, close_timeout=1) as client:
             served = await backend.connection()
             client.transport.pause_reading()
@@ -159,7 +161,7 @@ class TestBothLegs:
                 await client.recv()
             assert client.close_code == 4002
 
-    async def test_the_last_words_of_a_client_reach_its_backend(
+    async def test_last_messages_of_a_client_reach_its_backend(
         self, gateway: RunningGateway, backend: ScriptedBackend
     ) -> None:
         async with dial(gateway) as client:
@@ -174,7 +176,7 @@ class TestBothLegs:
                 await served.recv()
             assert served.close_code == 4003
 
-    async def test_frames_in_the_same_flight_as_the_request_are_not_lost(
+    async def test_frames_sent_together_with_the_request_are_delivered(
         self, gateway: RunningGateway, backend: ScriptedBackend
     ) -> None:
         client = await tls_client(gateway)

@@ -1,4 +1,4 @@
-"""TLS towards backends: which are trusted, and what is asked of them."""
+"""TLS towards backends: which are trusted, and which name they must prove."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TestBackendsThatAreNotTrusted:
             (lambda: None, {}, "connection closed during the TLS handshake"),
         ],
     )
-    async def test_they_are_unavailable_and_the_log_says_why(
+    async def test_untrusted_backend_is_unavailable_and_the_log_says_why(
         self,
         start_gateway: StartGateway,
         start_backend: StartBackend,
@@ -61,7 +61,7 @@ class TestBackendsThatAreNotTrusted:
         assert "_ssl.c" not in line
         assert backend.accepted == 0
 
-    async def test_a_given_name_is_asked_for_and_verified(
+    async def test_configured_server_name_is_sent_and_verified(
         self, start_gateway: StartGateway, start_backend: StartBackend, tls_files: TlsFiles
     ) -> None:
         asked: list[str | None] = []
@@ -73,7 +73,7 @@ class TestBackendsThatAreNotTrusted:
             await backend.connection()
         assert asked == ["other.test"]
 
-    async def test_without_a_given_name_the_host_of_the_url_is(
+    async def test_host_of_the_url_is_the_default_server_name(
         self, start_gateway: StartGateway, start_backend: StartBackend, tls_files: TlsFiles
     ) -> None:
         asked: list[str | None] = []
@@ -91,7 +91,7 @@ class TestBackendsThatAreNotTrusted:
         assert asked == ["localhost"]
 
     @pytest.mark.parametrize("trusted", [True, False])
-    async def test_without_an_authority_of_their_own_the_systems_are_asked(
+    async def test_system_authorities_are_the_default(
         self,
         start_gateway: StartGateway,
         start_backend: StartBackend,
@@ -109,7 +109,7 @@ class TestBackendsThatAreNotTrusted:
         if isinstance(client[0], ClientConnection):
             await client[0].close()
 
-    async def test_without_verification_they_are_taken_with_a_warning(
+    async def test_backend_without_verification_is_accepted_with_a_warning(
         self,
         start_gateway: StartGateway,
         start_backend: StartBackend,

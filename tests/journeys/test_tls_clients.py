@@ -1,4 +1,4 @@
-"""TLS towards clients: who is let in, and what the others leave behind."""
+"""TLS towards clients: which are accepted, and that refused ones leave no resources."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .tls_ends import (
 
 
 class TestCertificatesOfClients:
-    async def test_the_subject_reaches_the_backend_in_a_safe_form(
+    async def test_certificate_subject_reaches_the_backend_escaped(
         self, start_gateway: StartGateway, start_backend: StartBackend, tls_files: TlsFiles
     ) -> None:
         backend = await start_backend(ssl=server_context(clients=True))
@@ -69,25 +69,25 @@ class TestCertificatesOfClients:
             ),
         )
 
-    async def test_without_one_there_is_no_subject_not_even_the_clients_own(
+    async def test_subject_header_of_a_client_without_certificate_is_removed(
         self, gateway: RunningGateway, backend: ScriptedBackend
     ) -> None:
         async with dial(gateway, additional_headers={"X-Client-Subject": "CN=admin"}):
             assert "X-Client-Subject" not in (await request_of(backend)).headers
 
-    async def test_one_that_need_not_be_shown_is_told_of_too(
+    async def test_subject_of_an_optional_certificate_reaches_the_backend(
         self, gateway: RunningGateway, backend: ScriptedBackend
     ) -> None:
         async with dial(gateway, client_context(METER)):
             told = (await request_of(backend)).headers["X-Client-Subject"]
             assert told.startswith("CN=Z\\C3\\A4hler")
 
-    async def test_one_that_nobody_has_vouched_for_is_refused_even_if_none_is_needed(
+    async def test_untrusted_certificate_is_refused_even_if_optional(
         self, gateway: RunningGateway
     ) -> None:
         await refused(gateway, client_context(STRANGER))
 
-    async def test_where_one_is_required_nobody_comes_in_without(
+    async def test_client_without_a_required_certificate_is_refused(
         self, start_gateway: StartGateway, backend: ScriptedBackend, tls_files: TlsFiles
     ) -> None:
         gateway = await start_gateway(
@@ -101,7 +101,7 @@ class TestCertificatesOfClients:
 
 
 class TestRefusals:
-    async def test_a_client_of_an_older_version(
+    async def test_client_of_an_older_tls_version_is_refused(
         self, start_gateway: StartGateway, backend: ScriptedBackend, tls_files: TlsFiles
     ) -> None:
         gateway = await start_gateway(backend, server=tls_files.frontend(minimum_version="1.3"))
@@ -111,7 +111,7 @@ class TestRefusals:
         async with dial(gateway) as client:
             assert client.transport.get_extra_info("ssl_object").version() == "TLSv1.3"
 
-    async def test_plain_http_on_the_port_of_tls(
+    async def test_plain_http_on_the_tls_port_is_a_failed_handshake(
         self, start_gateway: StartGateway, backend: ScriptedBackend, tls_files: TlsFiles
     ) -> None:
         gateway = await start_gateway(backend, server=tls_files.frontend())
@@ -120,7 +120,7 @@ class TestRefusals:
                 pass
         await until(lambda: gateway.count("tls_handshakes_failed") == 1)
 
-    async def test_tls_on_the_port_of_plain_http(
+    async def test_tls_on_the_plain_port_is_refused(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(backend, limits={"handshake-timeout": "200ms"})
@@ -128,7 +128,7 @@ class TestRefusals:
             await tls_client(gateway)
         assert gateway.count("handshakes_refused") == 1
 
-    async def test_a_refusal_can_be_read(
+    async def test_refusal_over_tls_can_be_read(
         self, start_gateway: StartGateway, backend: ScriptedBackend, tls_files: TlsFiles
     ) -> None:
         gateway = await start_gateway(backend, server=tls_files.frontend())
@@ -141,7 +141,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("what", ["nothing", "half a hello", "a hello", "garbage"])
     @pytest.mark.parametrize("how", ["close", "abort"])
-    async def test_a_client_that_vanishes_in_the_handshake_leaves_nothing_open(
+    async def test_client_that_vanishes_in_the_tls_handshake_leaks_no_descriptor(
         self,
         start_gateway: StartGateway,
         backend: ScriptedBackend,
@@ -159,14 +159,14 @@ class TestRefusals:
         )
         await writer.drain()
         if what != "nothing":
-            await asyncio.sleep(0.05)  # for the gateway to look at it
+            await asyncio.sleep(0.05)  # let the gateway read it
         if how == "close":
             writer.close()
         else:
             writer.transport.abort()
         await until(lambda: open_descriptors() == before)
 
-    async def test_a_client_that_says_nothing_is_dropped(
+    async def test_unfinished_tls_handshake_is_dropped_after_the_timeout(
         self, start_gateway: StartGateway, backend: ScriptedBackend, tls_files: TlsFiles
     ) -> None:
         gateway = await start_gateway(
@@ -181,7 +181,7 @@ class TestRefusals:
 
 
 def hello() -> bytes:
-    """Return the first words of a TLS client."""
+    """Return the ClientHello of a TLS client."""
     outgoing = ssl.MemoryBIO()
     client = TRUSTING.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="127.0.0.1")
     with pytest.raises(ssl.SSLWantReadError):

@@ -1,4 +1,4 @@
-"""Certificates and their settings are exchanged while clients are connected."""
+"""Certificates and TLS settings are replaced while clients are connected."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ one_loop = pytest.mark.asyncio(loop_factories=["asyncio"])
 
 
 class TestRotation:
-    async def test_new_clients_see_the_new_certificate_and_old_ones_stay(
+    async def test_new_clients_get_the_new_certificate_and_sessions_stay(
         self, start_gateway: StartGateway, backend: ScriptedBackend, tls_files: TlsFiles
     ) -> None:
         gateway = await start_gateway(backend, server=tls_files.frontend(reload_interval="10ms"))
@@ -57,7 +57,7 @@ class TestRotation:
             await old.send("still here")
             assert await served.recv() == "still here"
 
-    async def test_half_of_a_new_pair_changes_nothing(
+    async def test_certificate_without_matching_key_changes_nothing(
         self, start_gateway: StartGateway, backend: ScriptedBackend, tls_files: TlsFiles
     ) -> None:
         gateway = await start_gateway(backend, server=tls_files.frontend(reload_interval="10ms"))
@@ -66,7 +66,7 @@ class TestRotation:
         async with dial(gateway) as client:
             assert serial(client) == serial_of(OLD)
 
-    async def test_towards_backends_authorities_and_the_gateways_own_certificate(
+    async def test_backend_leg_reloads_authorities_and_client_certificate(
         self,
         start_gateway: StartGateway,
         start_backend: StartBackend,
@@ -82,7 +82,7 @@ class TestRotation:
             await connect(gateway.url)
 
         async def read_by_dials(counter: str) -> None:
-            """Dial, which begins a look at the files, until a change was found."""
+            """Dial until a changed file is read; each dial checks the files."""
             while not gateway.count(counter):
                 with contextlib.suppress(InvalidStatus):
                     async with connect(gateway.url):
@@ -109,8 +109,8 @@ class TestRotation:
         assert gateway.count("ws_tls_reload_errors") >= 1
 
     @one_loop
-    @pytest.mark.slow  # files are looked at every ten seconds
-    async def test_of_both_legs_in_a_process(
+    @pytest.mark.slow  # files are checked every ten seconds
+    async def test_process_reloads_the_certificates_of_both_legs(
         self, start_backend: StartBackend, tls_files: TlsFiles
     ) -> None:
         backend = await start_backend(ssl=server_context(clients=True))
@@ -150,7 +150,7 @@ class TestRotation:
 
 @pytest.mark.usefixtures("old")
 class TestReload:
-    """The clients' TLS is exchanged; `reload-interval` is too long to be of any help here."""
+    """A reload replaces the clients' TLS; `reload-interval` is too long to have an effect here."""
 
     @pytest.fixture
     async def gateway(
@@ -162,7 +162,7 @@ class TestReload:
     async def old(
         self, gateway: RunningGateway, backend: ScriptedBackend
     ) -> AsyncIterator[ClientConnection]:
-        """A client that is there before and after."""
+        """A client that stays connected over the reload."""
         async with dial(gateway) as client:
             served = await backend.connection()
             yield client
@@ -177,7 +177,7 @@ class TestReload:
         return report.waiting
 
     @pytest.mark.parametrize("interval", ["60s", "0"])
-    async def test_files_that_were_renewed_in_place_are_read(
+    async def test_files_renewed_in_place_are_read(
         self,
         gateway: RunningGateway,
         old: ClientConnection,
@@ -195,7 +195,7 @@ class TestReload:
             assert serial(new) == serial_of(NEW)
         assert serial(old) == serial_of(OLD)
 
-    async def test_other_files_are_read_and_followed_from_then_on(
+    async def test_other_files_are_read_and_watched_after_the_reload(
         self,
         gateway: RunningGateway,
         backend: ScriptedBackend,
@@ -209,14 +209,14 @@ class TestReload:
 
         async with dial(gateway) as new:
             assert serial(new) == serial_of(NEW)
-        tls_files.certificate.unlink()  # nobody looks at it any more
+        tls_files.certificate.unlink()  # the gateway does not read it any more
         tls_files.put(other, OLD)
         await until(lambda: gateway.count("tls_reloads"))
         async with dial(gateway) as new:
             assert serial(new) == serial_of(OLD)
         assert gateway.count("tls_reload_errors") == 0
 
-    async def test_certificates_of_clients_are_demanded_from_then_on(
+    async def test_client_certificates_are_required_after_the_reload(
         self,
         gateway: RunningGateway,
         backend: ScriptedBackend,
@@ -238,7 +238,7 @@ class TestReload:
         async with dial(gateway):
             assert "X-Client" not in (await request_of(backend)).headers
 
-    async def test_an_older_version_is_refused_from_then_on(
+    async def test_older_tls_version_is_refused_after_the_reload(
         self,
         gateway: RunningGateway,
         backend: ScriptedBackend,
@@ -257,7 +257,7 @@ class TestReload:
             await backend.connection()
 
     @pytest.mark.parametrize("broken", ["half", "missing", "authority"])
-    async def test_what_cannot_be_used_changes_nothing(
+    async def test_unusable_tls_files_change_nothing(
         self,
         gateway: RunningGateway,
         backend: ScriptedBackend,
@@ -280,14 +280,14 @@ class TestReload:
 
         async with dial(gateway) as new:
             assert serial(new) == serial_of(OLD)
-            await backend.connection()  # this was not changed either
+            await backend.connection()  # the backend was not changed either
         assert [each.id for each in gateway.gateway.pool.backends] == [backend.id]
         tls_files.put(tls_files.certificate, NEW)
         await self.reload(gateway, tls_files.frontend(), backend.url)
         async with dial(gateway) as new:
             assert serial(new) == serial_of(NEW)
 
-    async def test_that_there_is_tls_at_all_waits_for_the_next_start(
+    async def test_switching_tls_off_waits_for_the_next_start(
         self,
         gateway: RunningGateway,
         backend: ScriptedBackend,

@@ -1,4 +1,4 @@
-"""The gateway's machine has no descriptors, ports or memory left: no backend is blamed for it."""
+"""The gateway's machine has no descriptors, ports or memory left; no backend counts as failed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Echo:
     async def answer(self, connection: ServerConnection) -> None:
         assert connection.request is not None
         self.at[connection.request.path] = connection
-        with contextlib.suppress(ConnectionClosed):  # broken off
+        with contextlib.suppress(ConnectionClosed):  # aborted
             async for message in connection:
                 await connection.send(message)
 
@@ -57,7 +57,7 @@ async def echo() -> AsyncIterator[Echo]:
 
 
 class Process:
-    """A gateway as a process, whose descriptors the test can make scarce."""
+    """A gateway as a process whose open-file limit the test can lower."""
 
     def __init__(self, process: ServerProcess) -> None:
         self._process = process
@@ -71,11 +71,11 @@ class Process:
         return self._process.lines
 
     def descriptors(self) -> int:
-        """Return how many it has open."""
+        """Return the number of open descriptors."""
         return len(os.listdir(f"/proc/{self._process.pid}/fd"))  # noqa: PTH208 - names alone
 
     async def at_rest(self) -> int:
-        """Return how many it has open once that does not change."""
+        """Return the number of open descriptors once it is stable."""
         before = -1
         while before != (now := self.descriptors()):
             before = now
@@ -83,7 +83,7 @@ class Process:
         return now
 
     def leave(self, count: int) -> None:
-        """Leave it so many descriptors beside those that it has."""
+        """Leave this many free descriptors."""
         _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)
         limits = (self.descriptors() + count, hard)
         resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, limits)
@@ -128,8 +128,8 @@ def skip_elsewhere() -> pytest.MarkDecorator:
     )
 
 
-async def come_in(gateway: Process) -> int:
-    """Wait until let in, exchange messages and leave; return how often that was refused."""
+async def connect_with_retries(gateway: Process) -> int:
+    """Retry until served, exchange messages and leave; return the number of refusals."""
     for refused in range(1000):
         try:
             client = await connect(gateway.url, open_timeout=None, compression=None)
@@ -149,7 +149,7 @@ async def come_in(gateway: Process) -> int:
 
 @one_loop
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-async def test_by_itself_it_serves_as_many_as_there_are_descriptors_for(
+async def test_default_session_limit_fits_the_open_file_limit(
     processes: ExitStack, tmp_path: Path, echo: Echo, loop: str
 ) -> None:
     gateway = await start(processes, tmp_path, loop, f"ws://127.0.0.1:{echo.port}", "200")
@@ -172,7 +172,7 @@ async def test_by_itself_it_serves_as_many_as_there_are_descriptors_for(
 @one_loop
 @skip_elsewhere()
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-async def test_while_descriptors_are_short_clients_wait_and_sessions_move(
+async def test_clients_wait_and_sessions_move_while_descriptors_are_short(
     processes: ExitStack, tmp_path: Path, echo: Echo, loop: str
 ) -> None:
     gateway = await start(processes, tmp_path, loop, f"ws://127.0.0.1:{echo.port}")
@@ -180,12 +180,12 @@ async def test_while_descriptors_are_short_clients_wait_and_sessions_move(
         await kept.send("first")
         assert await kept.recv() == "first"
         gateway.leave(20)
-        coming = [asyncio.create_task(come_in(gateway)) for _ in range(40)]
+        coming = [asyncio.create_task(connect_with_retries(gateway)) for _ in range(40)]
         await asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED)
         echo.at["/kept"].transport.abort()
         await kept.send("to another connection")
         while await kept.recv() != "to another connection":
-            pass  # the first is sent again, unless it was acknowledged long enough ago
+            pass  # the first is replayed, unless it was acknowledged long enough ago
         refusals = sum(await asyncio.gather(*coming))
         counters = await gateway.counters()
     assert counters["accept_pauses"] > 0
@@ -203,11 +203,11 @@ async def test_while_descriptors_are_short_clients_wait_and_sessions_move(
 @skip_elsewhere()
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_when_none_are_left_a_client_comes_again_and_no_backend_is_blamed(
+async def test_client_gets_503_without_descriptors_and_no_backend_fails(
     processes: ExitStack, tmp_path: Path, echo: Echo, loop: str, host: str
 ) -> None:
     gateway = await start(processes, tmp_path, loop, f"ws://{host}:{echo.port}")
-    await come_in(gateway)  # what is imported late has been imported
+    await connect_with_retries(gateway)  # warm up: late imports are done
     idle = await gateway.at_rest()
     async with raw_client("127.0.0.1", int(gateway.url.rpartition(":")[2])) as accepted:
         accepted.write("GET / HTTP/1.1\r\n")
@@ -215,7 +215,7 @@ async def test_when_none_are_left_a_client_comes_again_and_no_backend_is_blamed(
         gateway.leave(0)
         accepted.write(request().partition("\r\n")[2])
         answer = await accepted.answer()
-        waiting = asyncio.create_task(come_in(gateway))
+        waiting = asyncio.create_task(connect_with_retries(gateway))
         while not (counters := await gateway.counters())["accept_pauses"]:
             pass
     assert (answer.status, answer.values("Retry-After")) == (503, ["5"])
@@ -234,7 +234,7 @@ async def test_when_none_are_left_a_client_comes_again_and_no_backend_is_blamed(
 
 
 class Want:
-    """Has dials of one port fail as the system would."""
+    """Makes dials of one port fail with an error of the system."""
 
     def __init__(self, port: int, code: int) -> None:
         self.port = port
@@ -253,7 +253,7 @@ NAMES = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EADDRNOTAVAIL"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_new_client_gets_503_and_is_served_when_it_is_over(
+async def test_new_client_gets_503_during_the_shortage_and_is_served_after_it(
     start_gateway: StartGateway,
     backend: ScriptedBackend,
     monkeypatch: pytest.MonkeyPatch,
@@ -277,7 +277,7 @@ async def test_a_new_client_gets_503_and_is_served_when_it_is_over(
 
 
 @pytest.mark.parametrize("name", ["EMFILE", "EADDRNOTAVAIL"])
-async def test_a_session_is_held_until_it_is_over(
+async def test_session_is_held_until_the_shortage_is_over(
     start_gateway: StartGateway,
     backend: ScriptedBackend,
     monkeypatch: pytest.MonkeyPatch,

@@ -32,10 +32,10 @@ TIMEOUT = 20.0
 
 
 class Broker:
-    """A plugin whose backends are played by the test.
+    """A plugin whose backends the test controls.
 
     Attributes:
-        backends, contexts: what was made, in order.
+        backends, contexts: the objects made, in order.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Broker:
         return SimpleNamespace(WSGW_API="1.0", wsgw_register_backends=wsgw_register_backends)
 
 
-async def test_sessions_outlive_a_lost_broker_and_late_replies_find_them(
+async def test_sessions_survive_a_lost_broker_and_get_late_replies(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     broker = Broker()
@@ -91,7 +91,7 @@ async def test_sessions_outlive_a_lost_broker_and_late_replies_find_them(
         assert served.session_ends == [end]
 
 
-async def test_new_clients_are_refused_while_it_is_down_and_told_when_to_come(
+async def test_new_clients_are_refused_with_retry_after_while_a_broker_is_down(
     start_gateway: StartGateway,
 ) -> None:
     broker = Broker()
@@ -109,7 +109,9 @@ async def test_new_clients_are_refused_while_it_is_down_and_told_when_to_come(
         pass
 
 
-async def test_clients_are_not_read_while_it_takes_nothing(start_gateway: StartGateway) -> None:
+async def test_clients_are_paused_while_the_broker_is_not_writable(
+    start_gateway: StartGateway,
+) -> None:
     broker = Broker()
     gateway = await start_gateway(BROKER, plugins=[broker.plugin])
     async with connect(gateway.url) as client:
@@ -124,7 +126,7 @@ async def test_clients_are_not_read_while_it_takes_nothing(start_gateway: StartG
         await connection.until_received(1)
 
 
-async def test_a_replaced_backend_hears_of_its_sessions_until_it_is_closed(
+async def test_replaced_backend_serves_its_sessions_and_is_told_of_their_ends(
     start_gateway: StartGateway,
 ) -> None:
     broker = Broker()

@@ -1,4 +1,4 @@
-"""wsbalancer's files and variables start the gateway as they are."""
+"""wsbalancer's files and variables start the gateway unchanged."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 
 WSGW = Path(sys.executable).with_name("wsgw")
 
-# What its README shows.
+# From its README.
 SMALLEST = """\
 upstream:
   backends:
     - url: ws:localhost:9090
     - url: ws:localhost:9091
 """
-# What a checkout of it has for development.
+# From its checkout, for development.
 ADDRESSES = """\
 server:
   frontend:
@@ -33,7 +33,7 @@ upstream:
     - url: ws://localhost:9090
     - url: ws://localhost:9091
 """
-# What its own tests use, but for what only those read.
+# From its tests, without keys that only the tests read.
 OF_ITS_TESTS = """\
 server:
   logging-level: panic
@@ -82,7 +82,7 @@ def started(arguments: list[str], **variables: str) -> str:
 
 
 @pytest.mark.parametrize("text", [SMALLEST, ADDRESSES, OF_ITS_TESTS])
-def test_its_files_start_the_gateway(tmp_path: Path, text: str) -> None:
+def test_wsbalancer_files_start_the_gateway(tmp_path: Path, text: str) -> None:
     file = tmp_path / "wsbalancer.yml"
     file.write_text(text)
 
@@ -93,7 +93,7 @@ def test_its_files_start_the_gateway(tmp_path: Path, text: str) -> None:
     assert said.count(".url: read 'ws:localhost") == text.count("ws:localhost")
 
 
-def test_its_variables_start_the_gateway_without_a_file() -> None:
+def test_wsbalancer_variables_start_the_gateway_without_a_file() -> None:
     said = started(
         [],
         BE_URLS="ws://localhost:9090,ws:localhost:9091",

@@ -1,4 +1,4 @@
-"""What journeys over TLS share: certificates, and the ends that show them."""
+"""Certificates, contexts and connections for journeys over TLS."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UNKNOWN = OTHER_AUTHORITY.issue_cert("127.0.0.1")
 
 
 def server_context(certificate: trustme.LeafCert = OLD, *, clients: bool = False) -> ssl.SSLContext:
-    """Return what a backend serves with; `clients` must show a certificate."""
+    """Return the context of a backend; with `clients`, a client certificate is required."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     if clients:
@@ -48,7 +48,7 @@ def server_context(certificate: trustme.LeafCert = OLD, *, clients: bool = False
 def client_context(
     certificate: trustme.LeafCert | None = None, *, version: ssl.TLSVersion | None = None
 ) -> ssl.SSLContext:
-    """Return what a client connects with."""
+    """Return the context of a client."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     AUTHORITY.configure_trust(context)
     context.set_alpn_protocols(["h2", "http/1.1"])
@@ -63,7 +63,7 @@ TRUSTING = client_context()
 
 
 class TlsFiles:
-    """Certificates as a configuration names them."""
+    """Certificate files for a configuration."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -84,7 +84,7 @@ class TlsFiles:
         return {"frontend": {"address": "127.0.0.1:0", "tls": tls}}
 
     def backend(self, backend: ScriptedBackend, **options: object) -> dict[str, Any]:
-        """Return the entry of a backend that is spoken to over TLS."""
+        """Return the entry of a backend with TLS."""
         tls: dict[str, object] = {"ca": str(self.authority)}
         tls |= {key.replace("_", "-"): value for key, value in options.items()}
         return {"url": backend.url.replace("ws:", "wss:"), "tls": tls}
@@ -114,7 +114,7 @@ async def refused(gateway: RunningGateway, tls: ssl.SSLContext) -> None:
 
 
 def serial(connection: Connection) -> str:
-    """Return the serial number of the certificate that the other side has shown."""
+    """Return the serial number of the peer's certificate."""
     certificate = connection.transport.get_extra_info("ssl_object").getpeercert()
     return str(certificate["serialNumber"])
 
