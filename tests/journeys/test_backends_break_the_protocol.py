@@ -15,7 +15,7 @@ from wsgw_core.testing.running_gateway import RunningGateway
 
 from .conftest import StartGateway, StartRaw
 from .eventually import until
-from .leaving_nothing import leaving_nothing, reset
+from .leak_check import no_leaks, reset
 from .raw_backend import (
     BINARY,
     CLOSE,
@@ -133,7 +133,7 @@ async def test_protocol_violation_moves_the_session_and_is_not_relayed(
     gateway = await start_gateway(
         good.entry(), hostile.entry()
     )  # the good client goes to the first backend
-    async with leaving_nothing(gateway):
+    async with no_leaks(gateway):
         async with connect(gateway.url + ONE) as client:
             await expect_replay_at_the_good_backend(gateway, client, good)
         assert client.close_code == 1000
@@ -181,7 +181,7 @@ async def test_compression_violation_moves_the_session(
 
     good, hostile = await start_raw(act), await start_raw(act, ONE)
     gateway = await start_gateway(good.entry(), hostile.entry(compression=True))
-    async with leaving_nothing(gateway):
+    async with no_leaks(gateway):
         async with connect(gateway.url + ONE) as client:
             await expect_replay_at_the_good_backend(gateway, client, good)
         await until(lambda: codes, "the hostile backend was told")
@@ -225,7 +225,7 @@ async def test_connection_cut_in_mid_message_moves_the_session(
 
     good, hostile = await start_raw(act), await start_raw(act, ONE)
     gateway = await start_gateway(good.entry(), hostile.entry())
-    async with leaving_nothing(gateway):
+    async with no_leaks(gateway):
         async with connect(gateway.url + ONE) as client:
             await expect_replay_at_the_good_backend(gateway, client, good)
         assert gateway.count("ws_violations") == 0
@@ -241,7 +241,7 @@ async def test_stall_in_mid_frame_moves_the_session(
     good, hostile = await start_raw(act), await start_raw(act, ONE)
     impatient = {"ping-timeout": "1s", "busy-timeout": "2s"}
     gateway = await start_gateway(good.entry(), hostile.entry(), failover=impatient)
-    async with leaving_nothing(gateway), connect(gateway.url + ONE) as client:
+    async with no_leaks(gateway), connect(gateway.url + ONE) as client:
         await expect_replay_at_the_good_backend(gateway, client, good)
 
 
@@ -278,7 +278,7 @@ class TestBeyondALimit:
         good, hostile = await start_raw(act), await start_raw(act, ONE)
         limits = {"max-message-size": 1024, "max-fragments": 20}
         gateway = await start_gateway(good.entry(), hostile.entry(), limits=limits)
-        async with leaving_nothing(gateway):
+        async with no_leaks(gateway):
             async with connect(gateway.url + ONE) as client:
                 await client.send("hello")
                 assert await client.recv() == "before"
@@ -308,7 +308,7 @@ class TestBeyondALimit:
         gateway = await start_gateway(
             good.entry(), hostile.entry(compression=True), limits={"max-message-size": 9_999}
         )
-        async with leaving_nothing(gateway):
+        async with no_leaks(gateway):
             async with connect(gateway.url + ONE) as client:
                 await client.send("hello")
                 assert await client.recv() == "before"
@@ -332,7 +332,7 @@ class TestBeyondALimit:
         gateway = await start_gateway(
             good.entry(), hostile.entry(), limits={"max-message-size": 1024}
         )
-        async with leaving_nothing(gateway):
+        async with no_leaks(gateway):
             async with connect(gateway.url + ONE) as client:
                 await client.send("hello")
             await until(lambda: gateway.count("ws_messages_too_big"), "the end")
@@ -359,7 +359,7 @@ class TestAllAreHostile:
             *(backend.entry() for backend in backends),
             failover={"hold": "1s", "max-backoff": "300ms"},
         )
-        async with leaving_nothing(gateway):
+        async with no_leaks(gateway):
             async with connect(gateway.url + ONE) as client:
                 with pytest.raises(ConnectionClosed):
                     await client.recv()
@@ -392,7 +392,7 @@ class TestAllAreHostile:
         def asked() -> int:
             return sum(backend.asked[ONE] for backend in backends)
 
-        async with leaving_nothing(gateway), connect(gateway.url + ONE) as client:
+        async with no_leaks(gateway), connect(gateway.url + ONE) as client:
             began = asyncio.get_running_loop().time()
             while asyncio.get_running_loop().time() - began < 2 or asked() < 3:
                 await client.send("again")
@@ -413,7 +413,7 @@ class TestAllAreHostile:
 
         backends = [await start_raw(act, ONE) for _ in range(3)]
         gateway = await start_gateway(*(backend.entry() for backend in backends))
-        async with leaving_nothing(gateway):
+        async with no_leaks(gateway):
             async with connect(gateway.url + ONE) as client:
                 await client.send("hello")
                 assert [await client.recv() for _ in range(2)] == ["before"] * 2

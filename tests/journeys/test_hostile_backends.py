@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from wsgw_core.testing.running_gateway import RunningGateway
 
 from .conftest import StartGateway, StartRaw
-from .leaving_nothing import leaving_nothing, reset
+from .leak_check import no_leaks, reset
 from .raw_backend import TEXT, Act, RawPeer, frame
 from .raw_client import raw_client, request
 
@@ -178,7 +178,7 @@ async def test_invalid_answer_counts_as_a_failed_dial(
     good = await start_raw(WRONG[name], BOTH)
     names = ["X-A", "X-B", EXTENSIONS]
     gateway = await start_gateway(hostile.entry(pass_headers=names), good.entry(pass_headers=names))
-    async with leaving_nothing(gateway):
+    async with no_leaks(gateway):
         async with raw_client(gateway.host, gateway.port) as client:
             client.write(request(OFFERS, target=BOTH) + request(target="/pipelined"))
             answer = await client.answer()
@@ -221,7 +221,7 @@ async def test_backend_that_stalls_in_its_answer_is_skipped(
     hostile = await start_raw(SILENT[name], BOTH, ONE)
     good = await start_raw(then_closing(), BOTH)
     gateway = await start_gateway(hostile.entry(handshake_timeout="300ms"), good.entry())
-    async with leaving_nothing(gateway):
+    async with no_leaks(gateway):
         async with raw_client(gateway.host, gateway.port) as client:
             client.write(request(target=BOTH))
             assert (await client.answer()).status == 502
@@ -236,7 +236,7 @@ async def test_decline_with_an_endless_body_is_passed_on(
 ) -> None:
     hostile = await start_raw(HALF_DECLINES[name], BOTH)
     gateway = await start_gateway(hostile.entry(handshake_timeout="300ms"))
-    async with leaving_nothing(gateway), raw_client(gateway.host, gateway.port) as client:
+    async with no_leaks(gateway), raw_client(gateway.host, gateway.port) as client:
         client.write(request(target=BOTH))
         assert (await client.answer()).status == 403
     assert gateway.count("dials_declined") == 1
@@ -251,7 +251,7 @@ class TestRight:
         act = switching(behind=frame(TEXT, b"one") + frame(TEXT, b"two") + frame(TEXT, b"cut")[:3])
         backend = await start_raw(act, ONE)
         gateway = await start_gateway(backend.entry(), limits=IMPATIENT)
-        async with leaving_nothing(gateway), connect(gateway.url + ONE) as client:
+        async with no_leaks(gateway), connect(gateway.url + ONE) as client:
             assert [await client.recv(), await client.recv()] == ["one", "two"]
 
     async def test_interim_answers_before_the_101_are_ignored(
@@ -262,7 +262,7 @@ class TestRight:
             worded(lambda peer: interim + peer.switching("X-A: a") + "\x81\x01A"), ONE
         )
         gateway = await start_gateway(backend.entry(pass_headers=["X-A"]), limits=IMPATIENT)
-        async with leaving_nothing(gateway), connect(gateway.url + ONE) as client:
+        async with no_leaks(gateway), connect(gateway.url + ONE) as client:
             assert await client.recv() == "A"
             assert client.response is not None
             assert client.response.headers.get_all("X-A") == ["a"]
@@ -279,7 +279,7 @@ class TestRight:
         gateway = await start_gateway(
             backend.entry(pass_headers=["X-A", "Set-Cookie"]), limits=IMPATIENT
         )
-        async with leaving_nothing(gateway), raw_client(gateway.host, gateway.port) as client:
+        async with no_leaks(gateway), raw_client(gateway.host, gateway.port) as client:
             client.write(request(target=ONE))
             got = await client.reader.readuntil(b"\r\n\r\n")
             assert got.startswith(b"HTTP/1.1 101 ")
@@ -295,7 +295,7 @@ class TestRight:
         names = ["Connection", "Upgrade", "Content-Length", "Transfer-Encoding", "X-A"]
         names += ["Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"]
         gateway = await start_gateway(backend.entry(pass_headers=names), limits=IMPATIENT)
-        async with leaving_nothing(gateway), raw_client(gateway.host, gateway.port) as client:
+        async with no_leaks(gateway), raw_client(gateway.host, gateway.port) as client:
             client.write(request(target=ONE))
             answer = await client.answer()
             assert answer.status == 101
@@ -362,7 +362,7 @@ async def test_malformed_decline_is_passed_on_well_formed(
     act, status, body = DECLINED[name]
     backend = await start_raw(act, ONE)
     gateway = await start_gateway(backend.entry(pass_headers=["X-A"]))
-    async with leaving_nothing(gateway):
+    async with no_leaks(gateway):
         async with raw_client(gateway.host, gateway.port) as client:
             client.write(request(target=ONE) + request(target="/pipelined"))
             answer = await client.answer()
@@ -384,7 +384,7 @@ async def test_redirect_is_passed_on_and_not_followed(
         declining(f"{status} X\r\nLocation: {elsewhere.url}/\xfc", "", closing=True), ONE
     )
     gateway = await start_gateway(hostile.entry())
-    async with leaving_nothing(gateway):
+    async with no_leaks(gateway):
         async with raw_client(gateway.host, gateway.port) as client:
             client.write(request(target=ONE))
             answer = await client.answer()
@@ -407,7 +407,7 @@ async def test_dial_of_a_hostile_backend_ends_when_the_client_leaves(
 
     hostile = await start_raw(act, ONE)
     gateway = await start_gateway(hostile.entry())
-    async with leaving_nothing(gateway), raw_client(gateway.host, gateway.port) as client:
+    async with no_leaks(gateway), raw_client(gateway.host, gateway.port) as client:
         client.write(request(target=ONE))
         await begun.wait()
         reset(client.writer)
@@ -419,7 +419,7 @@ async def test_invalid_answer_is_logged_in_one_short_line(
 ) -> None:
     hostile = await start_raw(saying(b"HTTP/1.1 \x1b[2J\xff\r" + b"X" * 7000 + b"\r\n\r\n"), ONE)
     gateway = await start_gateway(hostile.entry())
-    async with leaving_nothing(gateway), raw_client(gateway.host, gateway.port) as client:
+    async with no_leaks(gateway), raw_client(gateway.host, gateway.port) as client:
         client.write(request(target=ONE))
         assert (await client.answer()).status == 502
     warned = [one for one in caplog.get_records("call") if one.levelno == logging.WARNING]

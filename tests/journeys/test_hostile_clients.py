@@ -17,7 +17,7 @@ from wsgw_core.testing.running_gateway import RunningGateway
 from .conftest import StartBackend, StartGateway
 from .eventually import until
 from .hostile_heads import HEADS
-from .leaving_nothing import leaving_nothing, reset, serve_a_good_client
+from .leak_check import no_leaks, reset, serve_a_good_client
 from .raw_client import raw_client, raw_websocket, request
 from .scripted_backend import ScriptedBackend
 
@@ -42,7 +42,7 @@ async def test_bad_head_is_refused_and_pipelined_data_is_not_read(
     gateway: RunningGateway, backend: ScriptedBackend, name: str
 ) -> None:
     text, status = HEADS[name]
-    async with leaving_nothing(gateway, backend):
+    async with no_leaks(gateway, backend):
         async with raw_client(gateway.host, gateway.port) as client:
             client.write(text + PIPELINED)
             answer = await client.answer()  # to the end of the connection
@@ -89,7 +89,7 @@ async def test_data_pipelined_after_a_refused_upgrade_is_never_read(
         backend.eager,
         server={"frontend": {"address": "127.0.0.1:0", "allowed-origins": ["https://a.example"]}},
     )
-    async with leaving_nothing(gateway, backend):
+    async with no_leaks(gateway, backend):
         async with raw_client(gateway.host, gateway.port) as client:
             client.write(asked + (PIPELINED if at_once else ""))
             answering = asyncio.create_task(client.answer())
@@ -107,7 +107,7 @@ async def test_data_pipelined_after_a_refused_upgrade_is_never_read(
 async def test_extension_names_of_javascript_properties_are_ignored(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
-    async with leaving_nothing(gateway, backend), raw_client(gateway.host, gateway.port) as client:
+    async with no_leaks(gateway, backend), raw_client(gateway.host, gateway.port) as client:
         client.write(request("Sec-WebSocket-Extensions: constructor, __proto__; hasOwnProperty"))
         answer = await client.answer()
         assert answer.status == 101
@@ -119,7 +119,7 @@ async def test_header_count_limit_is_configurable(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend.eager, limits={"max-header-count": 20})
-    async with leaving_nothing(gateway, backend):
+    async with no_leaks(gateway, backend):
         for more, status in ((15, 101), (16, 431)):
             async with raw_client(gateway.host, gateway.port) as client:
                 client.write(request(*("a: b" for _ in range(more))))
@@ -132,7 +132,7 @@ async def test_head_that_arrives_too_slowly_is_answered_408(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await start_gateway(backend.eager, limits={"handshake-timeout": "200ms"})
-    async with leaving_nothing(gateway, backend), raw_client(gateway.host, gateway.port) as client:
+    async with no_leaks(gateway, backend), raw_client(gateway.host, gateway.port) as client:
         client.write("GET / HTTP/1.1\r\nX-A: ")
         answering = asyncio.create_task(client.answer())
         while not answering.done():
@@ -147,7 +147,7 @@ async def test_head_that_arrives_too_slowly_is_answered_408(
 async def test_client_that_keeps_sending_after_a_refusal_is_dropped(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
-    async with leaving_nothing(gateway, backend), raw_client(gateway.host, gateway.port) as client:
+    async with no_leaks(gateway, backend), raw_client(gateway.host, gateway.port) as client:
         client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         while not client.writer.transport.is_closing():
             client.write("x" * 10_000)
@@ -158,7 +158,7 @@ async def test_client_that_never_reads_its_refusal_is_dropped(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     loop = asyncio.get_running_loop()
-    async with leaving_nothing(gateway, backend):
+    async with no_leaks(gateway, backend):
         with socket.socket() as sock:
             sock.setblocking(False)
             await loop.sock_connect(sock, (gateway.host, gateway.port))
@@ -174,7 +174,7 @@ async def test_client_that_never_reads_its_refusal_is_dropped(
 async def test_client_that_half_closes_is_dropped(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
-    async with leaving_nothing(gateway, backend):
+    async with no_leaks(gateway, backend):
         async with raw_client(gateway.host, gateway.port) as client:
             client.write("GET / HTTP/1.1\r\nHost: ")
             client.writer.write_eof()
@@ -198,7 +198,7 @@ async def test_large_early_data_stays_unread_until_the_answer(
 
     backend = await start_backend(process_request=hesitate)
     gateway = await start_gateway(backend.eager)
-    async with leaving_nothing(gateway, backend), raw_client(gateway.host, gateway.port) as client:
+    async with no_leaks(gateway, backend), raw_client(gateway.host, gateway.port) as client:
         client.write(request(target="/slow"))
         await dialled.wait()
         client.write(b"x" * 50_000_000)
@@ -218,7 +218,7 @@ FRAME = bytes.fromhex("82fe 1000 00000000")  # the head of a frame with 4096 byt
 async def test_reset_during_the_head_or_after_a_refusal_leaves_nothing(
     gateway: RunningGateway, backend: ScriptedBackend, sent: str
 ) -> None:
-    async with leaving_nothing(gateway, backend):
+    async with no_leaks(gateway, backend):
         for pause in (0.0, 0.01):
             async with raw_client(gateway.host, gateway.port) as client:
                 client.write(sent)
@@ -240,7 +240,7 @@ async def test_reset_during_the_dial_leaves_nothing(
 
     backend = await start_backend(process_request=hesitate)
     gateway = await start_gateway(backend.eager)
-    async with leaving_nothing(gateway, backend), raw_client(gateway.host, gateway.port) as client:
+    async with no_leaks(gateway, backend), raw_client(gateway.host, gateway.port) as client:
         client.write(request(target="/slow").encode() + early)
         await dialled.get()
         reset(client.writer)
@@ -250,7 +250,7 @@ async def test_reset_during_the_dial_leaves_nothing(
 async def test_reset_of_an_open_websocket_leaves_nothing(
     gateway: RunningGateway, backend: ScriptedBackend, sent: bytes
 ) -> None:
-    async with leaving_nothing(gateway, backend):
+    async with no_leaks(gateway, backend):
         for pause in (0.0, 0.01):
             async with raw_websocket(gateway.url) as client:
                 served = await backend.connection()
@@ -263,7 +263,7 @@ async def test_reset_of_an_open_websocket_leaves_nothing(
 async def test_reset_during_the_closing_handshake_leaves_nothing(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
-    async with leaving_nothing(gateway, backend):
+    async with no_leaks(gateway, backend):
         for pause in (0.0, 0.01):
             async with raw_websocket(gateway.url) as client:
                 served = await backend.connection()
@@ -294,7 +294,7 @@ async def test_reset_during_a_failover_leaves_nothing(
 
     backend = await start_backend(process_request=busy)
     gateway = await start_gateway(backend.eager)
-    async with leaving_nothing(gateway, backend), raw_websocket(gateway.url) as client:
+    async with no_leaks(gateway, backend), raw_websocket(gateway.url) as client:
         (await backend.connection()).transport.abort()
         await until(lambda: looked_for, "another backend is looked for")
         assert len(gateway.gateway.sessions) == 1
@@ -304,7 +304,7 @@ async def test_reset_during_a_failover_leaves_nothing(
 async def test_reset_while_the_gateway_writes_leaves_nothing(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
-    async with leaving_nothing(gateway, backend), raw_websocket(gateway.url) as client:
+    async with no_leaks(gateway, backend), raw_websocket(gateway.url) as client:
         served = await backend.connection()
         client.client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it can
         flooding = asyncio.create_task(flood(served))
@@ -316,7 +316,7 @@ async def test_reset_while_the_gateway_writes_leaves_nothing(
 async def test_client_that_reads_nothing_does_not_affect_others(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
-    async with leaving_nothing(gateway, backend), raw_client(gateway.host, gateway.port) as client:
+    async with no_leaks(gateway, backend), raw_client(gateway.host, gateway.port) as client:
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it can
         client.write(request())
         served = await backend.connection()

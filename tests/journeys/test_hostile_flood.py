@@ -18,7 +18,7 @@ from wsgw_core.testing.running_gateway import RunningGateway
 from .conftest import StartGateway
 from .eventually import until
 from .hostile_heads import HEADS
-from .leaving_nothing import leaving_nothing, reset
+from .leak_check import no_leaks, reset
 from .raw_backend import CLOSE, PING, PONG, TEXT, RawPeer, frame, raw_backend
 from .raw_client import RawClient, raw_client, request
 
@@ -136,7 +136,7 @@ async def test_flood_leaks_no_memory_task_or_descriptor(
             limits={"max-message-size": "16KiB", "close-timeout": "500ms"},
             failover={"hold": "50ms"},
         )
-        async with leaving_nothing(gateway):
+        async with no_leaks(gateway):
             await flood(gateway, 2 * len(ATTACKS))  # warm up: some objects are made once
             blocks, resident = memory()
             await flood(gateway, ROUNDS)

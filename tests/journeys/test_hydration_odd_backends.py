@@ -1,4 +1,4 @@
-"""Backends that behave oddly at the login, over real sockets: clients notice nothing."""
+"""Backends with unusual or missing login answers, over real sockets: clients notice nothing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def answer_between_news(peer: RawPeer) -> None:
 
 
 async def chatter(peer: RawPeer) -> None:
-    """Sends other messages for ever, and never the answer."""
+    """Sends other messages forever, and never the answer."""
     while True:
         await peer.write(NEWS * 10)
         await asyncio.sleep(0.001)
@@ -51,7 +51,7 @@ async def half_an_answer(peer: RawPeer) -> None:
 
 
 async def too_late(peer: RawPeer) -> None:
-    """Answers when the gateway has given up."""
+    """Answers after the hydration timeout."""
     await peer.until_gone()
     await peer.write(frame(TEXT, WELCOME))
 
@@ -73,7 +73,7 @@ async def log_in(peer: RawPeer) -> None:
 
 
 @pytest.mark.parametrize("act", [*GOOD, *BAD])
-async def test_clients_lose_no_message_whatever_a_backend_does_at_the_login(
+async def test_odd_login_behaviour_of_a_backend_loses_no_message(
     start_gateway: StartGateway,
     start_raw: StartRaw,
     act: Callable[[RawPeer], Awaitable[None]],
@@ -113,7 +113,7 @@ async def test_clients_lose_no_message_whatever_a_backend_does_at_the_login(
 
 @pytest.mark.parametrize("leaving", ["drain", "reload"])
 @pytest.mark.parametrize("answers", [True, False])
-async def test_a_backend_may_be_drained_or_removed_during_the_login(
+async def test_drain_or_removal_during_the_login_loses_no_message(
     start_gateway: StartGateway, start_raw: StartRaw, leaving: str, answers: bool
 ) -> None:
     asked, left = asyncio.Event(), asyncio.Event()

@@ -18,7 +18,7 @@ from wsgw_core.testing.running_gateway import RunningGateway
 
 from .conftest import StartAdmin, StartGateway, StartRaw
 from .eventually import until
-from .leaving_nothing import reset
+from .leak_check import reset
 from .raw_backend import TEXT, RawPeer, frame
 from .raw_client import raw_client, request
 from .tls_ends import TlsFiles

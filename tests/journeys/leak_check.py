@@ -20,7 +20,7 @@ GOOD = "/good"  # the path of good clients
 
 
 @asynccontextmanager
-async def leaving_nothing(
+async def no_leaks(
     gateway: RunningGateway, backend: ScriptedBackend | None = None
 ) -> AsyncIterator[None]:
     """Check that the block leaks no task, descriptor or session, and that a good client is served.
