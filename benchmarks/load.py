@@ -160,7 +160,7 @@ async def echo(
 async def first_answers(count: int) -> None:
     """Waits until as many messages have come back as were sent at first, all at once."""
     late = time.perf_counter() + _TIMEOUT
-    while Client.round_trips < count and time.perf_counter() < late:  # noqa: ASYNC110 - nothing tells
+    while Client.round_trips < count and time.perf_counter() < late:  # noqa: ASYNC110 - no event tells
         await asyncio.sleep(0.05)
 
 

@@ -147,7 +147,7 @@ async def through_gateway(
 
 async def measured(count: Callable[[], int], seconds: float) -> float:
     """Returns the microseconds of this process's time for each round trip."""
-    while not count():  # noqa: ASYNC110 - nothing tells
+    while not count():  # noqa: ASYNC110 - no event tells
         await asyncio.sleep(0.05)
     await asyncio.sleep(WARM_UP)
     before, started = count(), time.process_time()

@@ -131,7 +131,7 @@ def serve(name: str, seconds: float) -> None:
             play(sock, peer, seconds, masked=False)
 
     with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
-        print(f"listening on 127.0.0.1:{server.getsockname()[1]}", flush=True)  # noqa: T201 - for who started it
+        print(f"listening on 127.0.0.1:{server.getsockname()[1]}", flush=True)  # noqa: T201 - for the parent process
         while True:
             sock, _ = server.accept()
             threading.Thread(target=answer, args=(sock,), daemon=True).start()

@@ -30,7 +30,7 @@ def pack(drill: Drill, result: Result) -> bytes:
 
 
 def _unpack(packed: bytes) -> tuple[dict[str, Any], list[Row]]:
-    data, rows = pickle.loads(packed)  # noqa: S301 - our own
+    data, rows = pickle.loads(packed)  # noqa: S301 - packed by our own process
     return data, [Row(**{**row, "way": WAYS[row["way"]]}) for row in rows]
 
 

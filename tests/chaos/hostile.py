@@ -208,15 +208,15 @@ async def measure(name: str, seconds: float, rounds: int = 0) -> Measured:
 
 async def run(names: list[str], seconds: float) -> None:
     """Measures and prints."""
-    print(HEAD, flush=True)  # noqa: T201 - what the program is for
+    print(HEAD, flush=True)  # noqa: T201 - the program's output
     for name in names:
-        print((await measure(name, seconds)).row(), flush=True)  # noqa: T201 - as above
+        print((await measure(name, seconds)).row(), flush=True)  # noqa: T201 - the program's output
 
 
 def main() -> None:
     """Runs with the process's arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8.0, help="that each attack lasts (8)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="duration of each attack (8)")
     parser.add_argument("attack", nargs="*", metavar="ATTACK", help=f"all; or {', '.join(ATTACKS)}")
     arguments = parser.parse_args()
     unknown = set(arguments.attack) - set(ATTACKS)

@@ -470,7 +470,7 @@ async def test_plain_tcp_proxy_fails_the_drill() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux tells children")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux lists children")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 async def test_no_process_outlives_the_drill(number: signal.Signals) -> None:
     async with drilling(*SMALL, "--way", "freeze") as process:

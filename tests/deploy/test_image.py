@@ -185,7 +185,7 @@ def test_entry_command_reports_what_is_missing(
     assert said.startswith("wsgw: upstream.backends: no backend: set upstream.backends")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="has such a switch")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this switch")
 def test_unit_command_needs_no_memory_both_writable_and_executable(image: Image) -> None:
     """Applies systemd's MemoryDenyWriteExecute, with the kernel's own switch."""
     program = (

@@ -114,7 +114,7 @@ def ours(pieces: list[bytes], *, offering: bool, compressing: bool) -> Outcome:
 
 
 def _accepted(answer: Answer, transport: MemoryTransport) -> Outcome:
-    assert not transport.is_reading(), "who comes next has not begun"
+    assert not transport.is_reading(), "reading stays paused until the connection starts"
     fields = tuple(
         (name, value)
         for name, value in answer.headers.raw_items()

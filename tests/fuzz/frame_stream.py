@@ -145,7 +145,7 @@ def ours(stream: Stream) -> Outcome:
         endpoint.begin(b"")
         for piece in stream.reads():
             transport.feed(piece)
-            assert not batch.is_open, "the read is over"
+            assert not batch.is_open, "the batch is closed after the read"
             await idle()
         transport.hang_up()
         await idle()

@@ -82,5 +82,5 @@ async def test_flood_before_the_answer_is_dropped_after_502() -> None:
     assert len(transport.unread) > 900_000
     await asyncio.sleep(60)
     assert transport.written.startswith(b"HTTP/1.1 502 ")
-    assert not transport.unread, "or the answer would be lost"
+    assert not transport.unread, "unread input would reset the connection and lose the answer"
     assert transport.lost

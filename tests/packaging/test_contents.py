@@ -100,7 +100,7 @@ def test_wheels_built_from_sdists_are_the_same(
         with tarfile.open(original.sdist) as archive:
             # like the argument `filter`, which Python 3.11 has only since 3.11.4
             archive.extraction_filter = getattr(tarfile, "data_filter", None)
-            archive.extractall(tmp_path)  # noqa: S202 - our own
+            archive.extractall(tmp_path)  # noqa: S202 - our own archive
         unpacked = tmp_path / original.sdist.name.removesuffix(".tar.gz")
         again = tmp_path / "again"
         build(unpacked, again)

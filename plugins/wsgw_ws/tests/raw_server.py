@@ -53,7 +53,7 @@ class RawPeer:
 
     @property
     def is_plain(self) -> bool:
-        """Returns whether the request asks for no upgrade, as a liveness check does not."""
+        """Returns whether the request asks for no upgrade, like a liveness check."""
         return not self.header("upgrade")
 
     @property

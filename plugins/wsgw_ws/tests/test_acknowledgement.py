@@ -234,14 +234,16 @@ def test_random_sequences_release_nothing_too_early_and_everything_at_last(
         count = acknowledgement.release(model.sent_weight)
         assert count >= 0
         model.released += count
-        assert model.released <= model.proved, "released though it may not have been read"
+        assert model.released <= model.proved, "released although the backend may not have read it"
         due = max(sent for when, sent in answered if when + WINDOW <= lived_at or sent == 0)
         assert model.released >= due, "not released although the backend lived on"
         crowded |= model.weight(model.released - count, model.sent) >= capacity * 3 // 4
         if count and model.released > due:
             before = max(sent for _, sent in answered if sent < model.released)
             assert crowded, "released early without need"
-            assert model.weight(before, model.sent) > capacity // 2, "more than there was need for"
+            assert model.weight(before, model.sent) > capacity // 2, (
+                "released more early than necessary"
+            )
         crowded &= model.weight(model.released, model.sent) > capacity // 2
         assert acknowledgement.is_crowded == crowded
         assert not crowded or model.released == model.proved, "the client could be read"

@@ -88,7 +88,7 @@ async def test_connection_lost_before_start_ends_abnormally_and_soon() -> None:
         assert connection._handshake is not None  # noqa: SLF001 - what start() looks at
         connection._handshake.transport.abort()  # noqa: SLF001 - as if the peer had
         watched.start()
-        assert sink.end is None, "not inside of start()"
+        assert sink.end is None, "the end is not reported within start()"
         close = await sink.until_closed()
         assert close == Close(1006, "connection lost before it was used", abnormal=True)
         watched.send(as_message("to nobody"))

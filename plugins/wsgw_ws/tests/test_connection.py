@@ -152,7 +152,7 @@ class TestDelivery:
             await sink.until_delivered(1)
             assert application.count(PING) == 2
             await asyncio.sleep(0.03)  # time in which nothing must happen
-            assert application.count(PING) == 2, "an idle connection is not asked"
+            assert application.count(PING) == 2, "an idle connection sends no further ping"
             await backend.close()
 
     async def test_freeze_within_replay_window_delivers_nothing(self) -> None:
@@ -277,7 +277,7 @@ class TestLife:
             await asyncio.sleep(0.1)
             asked = len(server.plain_peers)
             await asyncio.sleep(0.5)
-            assert len(server.plain_peers) == asked, "one that is not late is not asked about"
+            assert len(server.plain_peers) == asked, "no check without a late pong"
             await backend.close()
 
     async def test_busy_backend_is_closed_after_busy_timeout(self) -> None:
@@ -305,7 +305,7 @@ class TestLife:
             assert close.reason == "close timed out"
             await backend.close()
 
-    @pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO tells")
+    @pytest.mark.skipif(sys.platform != "linux", reason="needs TCP_INFO")
     async def test_cut_off_connection_ends_although_backend_lives(self) -> None:
         application = Application()
         async with raw_server(application) as server:
@@ -346,7 +346,7 @@ class TestLife:
             assert len(sink.messages) > 20
             await backend.close()
 
-    @pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO tells")
+    @pytest.mark.skipif(sys.platform != "linux", reason="needs TCP_INFO")
     async def test_slow_reader_that_sends_nothing_stays_connected(self) -> None:
         # The ping waits behind 6 MB, several times longer than a pong may take. The reader takes
         # them in steps of asyncio's 64 KiB, each of which must be short beside that time.

@@ -1,4 +1,4 @@
-"""How many answers show that a backend reads, and so that it answers no pings."""
+"""How many answered messages show that a backend reads but answers no pings."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def is_evident(answers: int, waited: float, *, repeated: bool = False) -> bool:
     return PongRecord("refuse", context).is_evident(ping, waited, talks=True)
 
 
-async def test_ten_answers_show_that_a_backend_answers_no_pings() -> None:
+async def test_ten_answers_prove_that_backend_answers_no_pings() -> None:
     assert not is_evident(9, LATE)
     assert is_evident(10, LATE)
 
 
-async def test_a_message_that_answers_nothing_shows_nothing() -> None:
+async def test_message_that_answers_nothing_proves_nothing() -> None:
     assert not is_evident(9, LATE, repeated=True)
 
 
-async def test_answers_show_it_after_three_ping_timeouts() -> None:
+async def test_answers_prove_it_only_after_three_ping_timeouts() -> None:
     assert not is_evident(10, 3 * PING_TIMEOUT)
     assert is_evident(10, 3 * PING_TIMEOUT + 0.1)
