@@ -1,4 +1,4 @@
-"""What happens to sessions and backends: never anything for each message."""
+"""Events of sessions and backends. No event stands for a single message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """Something that has happened.
+    """An event.
 
     Attributes:
         level: of its line in the log.
@@ -20,13 +20,13 @@ class _Event:
 
     @property
     def text(self) -> str:
-        """What has happened, for the log."""
+        """The event in words, for the log."""
         return self._text.format(self)
 
 
 @dataclass(frozen=True, slots=True)
 class _OfSession(_Event):
-    """Something that has happened to a session.
+    """An event of a session.
 
     Attributes:
         session: its id.
@@ -40,19 +40,19 @@ class _OfSession(_Event):
 
     @property
     def text(self) -> str:
-        """What has happened, for the log."""
+        """The event in words, for the log."""
         return f"session {self.session}: {self._text.format(self)}"
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened(_OfSession):
-    """A client was answered."""
+    """A session has begun: its client got its answer."""
 
     client: str
 
     @property
     def text(self) -> str:
-        """What has happened, for the log."""
+        """The event in words, for the log."""
         by = f" by route {self.route}" if self.route else ""
         opened = f"opened at backend {self.backend} for client {self.client}"
         return f"session {self.session}: {opened}{by}"
@@ -60,7 +60,7 @@ class SessionOpened(_OfSession):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionClosed(_OfSession):
-    """A backend has ended a session's connection, or the connection was lost."""
+    """A backend has closed a session's connection, or the connection was lost."""
 
     _text: ClassVar = "backend {0.backend} closed: {0.reason}"
     reason: str
@@ -68,7 +68,7 @@ class ConnectionClosed(_OfSession):
 
 @dataclass(frozen=True, slots=True)
 class SessionHeld(_OfSession):
-    """A session has left this backend, or has lost it: its client is held until another serves."""
+    """A session has left or lost this backend. wsgw holds its client until another one serves."""
 
     level: ClassVar = logging.DEBUG
     _text: ClassVar = "held without backend {0.backend}"
@@ -76,7 +76,7 @@ class SessionHeld(_OfSession):
 
 @dataclass(frozen=True, slots=True)
 class SessionMoved(_OfSession):
-    """Another backend serves a session, and is sent that many messages again."""
+    """Another backend serves a session. wsgw sends it so many messages again."""
 
     _text: ClassVar = "moved from {0.old} to {0.backend}, {0.replayed} messages replayed"
     old: str
@@ -85,7 +85,7 @@ class SessionMoved(_OfSession):
 
 @dataclass(frozen=True, slots=True)
 class SessionStayed(_OfSession):
-    """A planned move was called off: no other backend takes the session."""
+    """A planned move has ended without effect: no other backend takes the session."""
 
     _text: ClassVar = "stays at backend {0.backend}: {0.reason}"
     reason: str
@@ -93,7 +93,7 @@ class SessionStayed(_OfSession):
 
 @dataclass(frozen=True, slots=True)
 class NoBackendFound(_OfSession):
-    """No backend was found in time for a session that has lost its own."""
+    """wsgw has found no backend in time for a session that had lost its own."""
 
     _text: ClassVar = "no backend: {0.reason}"
     reason: str
@@ -101,7 +101,7 @@ class NoBackendFound(_OfSession):
 
 @dataclass(frozen=True, slots=True)
 class ProtocolBroken(_OfSession):
-    """A client was closed for breaking the protocol or a limit."""
+    """wsgw has closed a client that broke the protocol or a limit."""
 
     _text: ClassVar = "client broke the protocol: {0.reason}"
     reason: str
@@ -109,7 +109,7 @@ class ProtocolBroken(_OfSession):
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded(_OfSession):
-    """A session has ended; so many messages of its client were not delivered."""
+    """A session has ended. So many messages of its client were not delivered."""
 
     _text: ClassVar = "ended: {0.reason}; {0.undelivered} undelivered"
     reason: str
@@ -118,7 +118,7 @@ class SessionEnded(_OfSession):
 
 @dataclass(frozen=True, slots=True)
 class _OfBackend(_Event):
-    """Something that has happened to a backend.
+    """An event of a backend.
 
     Attributes:
         backend: its id.
@@ -128,13 +128,13 @@ class _OfBackend(_Event):
 
     @property
     def text(self) -> str:
-        """What has happened, for the log."""
+        """The event in words, for the log."""
         return f"backend {self.backend}: {self._text.format(self)}"
 
 
 @dataclass(frozen=True, slots=True)
 class BackendTripped(_OfBackend):
-    """It has failed again and again: sessions are kept away, but for trials."""
+    """A backend has failed repeatedly. wsgw only tries now and then whether it serves again."""
 
     level: ClassVar = logging.WARNING
     _text: ClassVar = "breaker tripped: {0.reason}"
@@ -143,14 +143,14 @@ class BackendTripped(_OfBackend):
 
 @dataclass(frozen=True, slots=True)
 class BackendProved(_OfBackend):
-    """One that had tripped serves a session."""
+    """A backend that had tripped serves a session again."""
 
     _text: ClassVar = "breaker closed: it serves a session again"
 
 
 @dataclass(frozen=True, slots=True)
 class BackendDown(_OfBackend):
-    """It is down by its own account, and has lost all of its sessions."""
+    """A backend reports that it is down. It has lost all its sessions."""
 
     level: ClassVar = logging.WARNING
     _text: ClassVar = "is down: {0.reason}"
@@ -159,14 +159,14 @@ class BackendDown(_OfBackend):
 
 @dataclass(frozen=True, slots=True)
 class BackendUp(_OfBackend):
-    """It is not down any more."""
+    """A backend is no longer down."""
 
     _text: ClassVar = "is up again"
 
 
 @dataclass(frozen=True, slots=True)
 class BackendUnhealthy(_OfBackend):
-    """It does not pass its probes."""
+    """A backend fails its health checks."""
 
     level: ClassVar = logging.WARNING
     _text: ClassVar = "unhealthy: {0.reason}"
@@ -175,14 +175,14 @@ class BackendUnhealthy(_OfBackend):
 
 @dataclass(frozen=True, slots=True)
 class BackendHealthy(_OfBackend):
-    """It passes its probes again."""
+    """A backend passes its health checks again."""
 
     _text: ClassVar = "healthy again"
 
 
 @dataclass(frozen=True, slots=True)
 class BackendDrained(_OfBackend):
-    """The last session of a backend that is drained has left it."""
+    """The last session has left a backend that is draining."""
 
     _text: ClassVar = "drained"
 

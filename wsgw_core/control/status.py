@@ -1,4 +1,4 @@
-"""What there is to know of a gateway and its parts; secrets are masked."""
+"""The status of a gateway and its parts, with secrets masked."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ class GatewayStatus:
 
     Attributes:
         version: of wsgw.
-        obstacles: why clients should not be sent here; empty: it is ready. That a backend has
-            tripped, or is down, is none: only the next client's dial finds out whether it is back.
-        unserved_routes: the ids of the routes none of whose backends is usable; the gateway can be
-            ready all the same.
+        obstacles: why the gateway is not ready for clients; empty: it is ready. A backend that
+            has tripped or is down is no obstacle, because only the next client's dial shows
+            whether it is back.
+        unserved_routes: the ids of the routes without a usable backend. The gateway can be ready
+            nevertheless.
         sessions: how many there are.
     """
 
@@ -28,7 +29,7 @@ class GatewayStatus:
 
 @dataclass(frozen=True, slots=True)
 class BackendStatus:
-    """One backend that is offered to sessions.
+    """One backend that sessions can use.
 
     Attributes:
         id: for operators, unique in the gateway.
@@ -63,7 +64,7 @@ class BackendStatus:
 
 @dataclass(frozen=True, slots=True)
 class BackendSettings:
-    """The configuration of a backend, or of those that are found by a name.
+    """The configuration of a backend, or of all backends of a DNS name.
 
     Attributes:
         id, kind, url, group, priority, weight: see BackendStatus.
@@ -113,7 +114,7 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True)
 class FrontendStatus:
-    """Where clients come in.
+    """One frontend, at which clients connect.
 
     Attributes:
         id: for operators.
@@ -128,7 +129,7 @@ class FrontendStatus:
 
 @dataclass(frozen=True, slots=True)
 class RouteStatus:
-    """One route; without routes a gateway has one without an id, which is for all clients.
+    """One route. A gateway without routes has a single one, without an id, for all clients.
 
     Attributes:
         id: for operators.
