@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -37,8 +37,9 @@ class PluginContext:
 
 @dataclass(frozen=True, slots=True)
 class Registration(Generic[FactoryT]):
-    """One kind: its options model and its factory."""
+    """One kind: its role, its options model and its factory."""
 
+    role: str
     kind: str
     options: type[Options]
     factory: FactoryT
@@ -86,7 +87,9 @@ class Registry(Generic[FactoryT]):
                     f"{self.role} {name!r} is registered twice: by kinds {taken.kind!r}"
                     f" and {kind!r}"
                 )
-        registration = Registration(kind, options, factory, tuple(dict.fromkeys(schemes)), played)
+        registration = Registration(
+            self.role, kind, options, factory, tuple(dict.fromkeys(schemes)), played
+        )
         self._by_name.update(dict.fromkeys(names, registration))
 
     def remove(self, kind: str) -> None:
@@ -98,9 +101,13 @@ class Registry(Generic[FactoryT]):
         """Returns the registration of a kind or of a URL scheme, or None."""
         return self._by_name.get(kind_or_scheme)
 
+    def __iter__(self) -> Iterator[Registration[FactoryT]]:
+        """Iterates over the registrations, one for each kind."""
+        return iter({entry.kind: entry for entry in self._by_name.values()}.values())
+
     def kinds(self) -> tuple[str, ...]:
         """Returns all registered kinds."""
-        return tuple(dict.fromkeys(entry.kind for entry in self._by_name.values()))
+        return tuple(entry.kind for entry in self)
 
 
 BackendFactory = Callable[[Any, BackendContext], Backend]

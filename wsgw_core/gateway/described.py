@@ -79,10 +79,10 @@ def plugin_statuses(plugins: Plugins) -> list[PluginStatus]:
         plugins.gates,
         plugins.policies,
     )
-    found = [(each, kind, each.find(kind)) for each in registries for kind in each.kinds()]
     return [
-        PluginStatus(registry.role, kind, registered.schemes if registered is not None else ())
-        for registry, kind, registered in found
+        PluginStatus(each.role, each.kind, each.schemes)
+        for registry in registries
+        for each in registry
     ]
 
 

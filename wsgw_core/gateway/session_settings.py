@@ -12,7 +12,7 @@ from ..config.gateway_config import GatewayConfig
 from ..config.route_options import RouteOptions
 from ..metrics.counters import GatewayCounters
 from ..plugins.open_plugins import PluginSet
-from ..plugins.plugin_specs import PluginSpecs, PolicySpec
+from ..plugins.plugin_specs import PluginSpec, PluginSpecs
 from ..pool.backends.backend_pool import BackendPool
 from ..pool.dialling.dial_limiter import DialLimiters
 from ..pool.dialling.dialler import Dialler
@@ -135,7 +135,7 @@ class SessionSettings:
             logger=self._logger,
         )
 
-    def _policy(self, specs: tuple[PolicySpec, ...], plugins: PluginSet) -> Policy | None:
+    def _policy(self, specs: tuple[PluginSpec, ...], plugins: PluginSet) -> Policy | None:
         """Returns the policy of a group; None without specs."""
         for spec in specs:
             return CheckedPolicy(

@@ -11,18 +11,11 @@ from ..api import Options
 from ..api.options import duration_text, is_duration
 from ..config.gateway_config import GatewayConfig
 from ..config.problems import KeyPath, Origins, known_keys
-from ..plugins.plugin_specs import (
-    BackendSpec,
-    GateSpec,
-    ListenerSpec,
-    PluginSpecs,
-    PolicySpec,
-    ValveSpec,
-)
+from ..plugins.plugin_specs import BackendSpec, PluginSpec, PluginSpecs
 
 _LONG = 1000.0  # seconds
 
-_Spec = BackendSpec | ValveSpec | ListenerSpec | GateSpec | PolicySpec
+_Spec = BackendSpec | PluginSpec
 
 
 def file_problems(config: GatewayConfig, specs: PluginSpecs, origins: Origins) -> list[str]:

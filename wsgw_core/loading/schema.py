@@ -27,25 +27,25 @@ def config_schema(plugins: Plugins) -> dict[str, Any]:
     Args:
         plugins: the plugins whose options the entries can have.
     """
-    roles: tuple[tuple[type[Entry], Registry[Any], str], ...] = (
-        (BackendEntry, plugins.backends, "backend"),
-        (ValveEntry, plugins.valves, "valve"),
-        (PluginEntry, plugins.listeners, "listener"),
-        (PluginEntry, plugins.gates, "gate"),
-        (PolicyEntry, plugins.policies, "policy"),
+    roles: tuple[tuple[type[Entry], Registry[Any]], ...] = (
+        (BackendEntry, plugins.backends),
+        (ValveEntry, plugins.valves),
+        (PluginEntry, plugins.listeners),
+        (PluginEntry, plugins.gates),
+        (PolicyEntry, plugins.policies),
     )
     models: dict[type[Options], None] = {GatewayConfig: None}
-    models |= {one.options: None for _, registry, _ in roles for one in _registrations(registry)}
+    models |= {one.options: None for _, registry in roles for one in registry}
     references, schema = models_json_schema(
         [(model, "validation") for model in models], schema_generator=_Generator
     )
     definitions = schema["$defs"]
-    for entry, registry, role in roles:
+    for entry, registry in roles:
         kinds: list[dict[str, Any] | bool] = []
-        for one in _registrations(registry):
+        for one in registry:
             name = references[one.options, "validation"]["$ref"].removeprefix(_REF)
-            kinds.append(_kind(definitions[entry.__name__], definitions[name], one, role))
-        definitions[f"{role}-entry"] = {"anyOf": kinds or [False]}
+            kinds.append(_kind(definitions[entry.__name__], definitions[name], one))
+        definitions[f"{registry.role}-entry"] = {"anyOf": kinds or [False]}
     top = definitions.pop(references[GatewayConfig, "validation"]["$ref"].removeprefix(_REF))
     definitions["UpstreamOptions"]["properties"]["backends"]["items"] = _ref("backend")
     definitions["policy-entry"]["anyOf"].append(_names(plugins.policies))
@@ -53,7 +53,7 @@ def config_schema(plugins: Plugins) -> dict[str, Any]:
     for role in ("valve", "listener", "gate"):
         top["properties"][f"{role}s"]["items"] = _ref(role)
     _complete_routes(definitions)
-    for unused in {entry.__name__ for entry, _, _ in roles}:
+    for unused in {entry.__name__ for entry, _ in roles}:
         del definitions[unused]
     return {"$schema": _DIALECT, **top, "title": "wsgw", "$defs": dict(sorted(definitions.items()))}
 
@@ -71,11 +71,6 @@ def _complete_routes(definitions: dict[str, Any]) -> None:
     route["failover"]["anyOf"][0] = {"$ref": f"{_REF}route-failover"}
 
 
-def _registrations(registry: Registry[Any]) -> list[Registration[Any]]:
-    found = map(registry.find, registry.kinds())
-    return [registration for registration in found if registration is not None]
-
-
 def _names(registry: Registry[Any]) -> dict[str, Any]:
     """Returns the schema of an entry that is only the name of a kind."""
     return {"enum": list(registry.kinds())}
@@ -86,13 +81,13 @@ def _ref(role: str) -> dict[str, str]:
 
 
 def _kind(
-    entry: dict[str, Any], options: dict[str, Any], registration: Registration[Any], role: str
+    entry: dict[str, Any], options: dict[str, Any], registration: Registration[Any]
 ) -> dict[str, Any]:
     """Returns the schema of an entry of one kind: the core's keys and the plugin's."""
     kind = registration.kind
     schema = {
         **options,
-        "title": f"{role} of kind {kind}",
+        "title": f"{registration.role} of kind {kind}",
         "properties": {
             **entry["properties"],
             **options["properties"],

@@ -25,6 +25,7 @@ class Entries:
         backends, valves, listeners, gates: the entries in the order of the configuration.
         routes: the own entries of each route.
         group: the group of the backends; see `RouteOptions.group`.
+        route: the id of the route; empty: the gateway's entries.
         policies: one entry, or none for a route that uses the gateway's policy.
     """
 
@@ -34,6 +35,7 @@ class Entries:
     gates: Sequence[tuple[KeyPath, PluginEntry]] = ()
     routes: Sequence[Entries] = ()
     group: str = ""
+    route: str = ""
     policies: Sequence[tuple[KeyPath, PolicyEntry]] = ()
 
     @classmethod
@@ -49,6 +51,7 @@ class Entries:
                     gates=_numbered((*path, "gates"), route.gates or ()),
                     policies=[((*path, "policy"), route.policy)] if route.policy else (),
                     group=route.group,
+                    route=route.id,
                 )
             )
         return cls(

@@ -15,59 +15,42 @@ from ..api import (
     SessionListener,
     Valve,
 )
-from .plugin_specs import (
-    BackendSpec,
-    GateSpec,
-    ListenerSpec,
-    PolicySpec,
-    ValveSpec,
-)
+from ..api.registry import Registration
+from .plugin_specs import BackendSpec, PluginSpec
 
-PluginSpec = ValveSpec | ListenerSpec | GateSpec | PolicySpec
+_PROTOCOLS: dict[str, type] = {
+    "backend": Backend,
+    "valve": Valve,
+    "listener": SessionListener,
+    "gate": HandshakeGate,
+    "policy": Policy,
+}
 
 
-def make_backend(spec: BackendSpec, context: BackendContext) -> Backend:
-    """Calls the factory of a backend.
+def make_plugin(spec: BackendSpec | PluginSpec, context: BackendContext | PluginContext) -> Any:
+    """Calls the factory of an entry, and returns its object.
 
     Raises:
-        PluginError: the factory did not return a backend.
+        PluginError: the factory did not return an object of the entry's role.
         Exception: any error that the factory raises; a note names the plugin.
     """
-    made: Backend = _made(f"backend {spec.id}", spec, context, Backend)
-    return made
-
-
-def make_plugin(spec: PluginSpec, context: PluginContext) -> Any:
-    """Calls the factory of a valve, listener, gate or policy; see `make_backend`."""
-    if isinstance(spec, ValveSpec):
-        return _made("valve", spec, context, Valve)
-    if isinstance(spec, ListenerSpec):
-        return _made("listener", spec, context, SessionListener)
-    if isinstance(spec, PolicySpec):
-        return _made("policy", spec, context, Policy)
-    return _made("gate", spec, context, HandshakeGate)
-
-
-def _made(
-    name: str,
-    spec: BackendSpec | PluginSpec,
-    context: Any,
-    protocol: object,
-) -> Any:
-    registration = spec.registration
-    name = f"{name}, kind {registration.kind!r}"
+    registration: Registration[Any] = spec.registration
     try:
         made = registration.factory(spec.options, context)
     except Exception as error:
-        error.add_note(name)
+        error.add_note(str(spec))
         raise
-    methods = [method for method in vars(protocol) if not method.startswith("_")]
-    missing = [method for method in methods if not callable(getattr(made, method, None))]
+    methods = vars(_PROTOCOLS[registration.role])
+    missing = [
+        method
+        for method in methods
+        if not method.startswith("_") and not callable(getattr(made, method, None))
+    ]
     if missing:
         raise PluginError(
-            f"{name}: its factory returned {type(made).__name__}, which lacks {', '.join(missing)}"
+            f"{spec}: its factory returned {type(made).__name__}, which lacks {', '.join(missing)}"
         )
     for method in ("open", "close"):
         if hasattr(made, method) and not inspect.iscoroutinefunction(getattr(made, method)):
-            raise PluginError(f"{name}: {type(made).__name__}.{method} is not an async function")
+            raise PluginError(f"{spec}: {type(made).__name__}.{method} is not an async function")
     return made

@@ -135,7 +135,7 @@ class Plugins:
         return self._manager.is_registered(plugin)
 
     def roles_of(self, name: str) -> tuple[str, ...]:
-        """Return the roles in which a kind or URL scheme is registered, such as `valve`."""
+        """Returns the roles in which a kind or URL scheme is registered, such as `valve`."""
         return tuple(each.role for each in self._registries.values() if each.find(name))
 
     def _call_hooks(self, plugin: object) -> None:
@@ -159,13 +159,10 @@ class Plugins:
     ) -> None:
         added: list[str] = []
         for hook_name, registry in self._registries.items():
-            for kind in registry.kinds():
-                if kind in before[hook_name]:
-                    continue
-                registration = registry.find(kind)
-                if registration is not None:
-                    _check_registration(registry.role, registration)
-                    added += [kind, *registration.schemes]
+            for registration in registry:
+                if registration.kind not in before[hook_name]:
+                    _check_registration(registration)
+                    added += [registration.kind, *registration.schemes]
         if not added:
             raise _ContractError("registers nothing")
         missing = [name for name in promised if name not in added]
@@ -350,8 +347,9 @@ def _check_hook_functions(plugin: object) -> None:
             raise _ContractError(f"{name} is an async function; hooks are plain functions")
 
 
-def _check_registration(role: str, registration: Registration[Callable[..., Any]]) -> None:
+def _check_registration(registration: Registration[Callable[..., Any]]) -> None:
     # A plugin may have registered values of other types than annotated.
+    role = registration.role
     kind: object = registration.kind
     options: object = registration.options
     if not isinstance(kind, str) or not kind:

@@ -12,43 +12,16 @@ from typing import Any
 from ..api import ConfigurationError, Metrics, PluginContext
 from ..config.gateway_config import GatewayConfig
 from .bounded_close import close_within
-from .factories import PluginSpec, make_plugin
-from .plugin_specs import PluginSpecs
+from .factories import make_plugin
+from .plugin_specs import PluginSpec, PluginSpecs
 
 _OPEN_TIMEOUT = 60.0  # seconds; the start and a reload wait this long
 _CHECK_INTERVAL = 1.0  # seconds between two checks whether replaced objects are still in use
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedSpec:
-    """The spec of an entry, with its place.
-
-    Attributes:
-        place: the id of its route; empty: the gateway.
-        spec: the spec.
-    """
-
-    place: str
-    spec: PluginSpec
-
-    def asks_for_the_same(self, other: PlacedSpec) -> bool:
-        """Returns whether another entry can use the same object."""
-        one, two = self.spec, other.spec
-        return (
-            self.place == other.place
-            and type(one) is type(two)
-            and one.registration.kind == two.registration.kind
-            and one.options == two.options
-        )
-
-    def __str__(self) -> str:
-        role = type(self.spec).__name__.removesuffix("Spec").lower()
-        return f"{role}, kind {self.spec.registration.kind!r}"
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _OpenPlugin:
-    placed: PlacedSpec
+    spec: PluginSpec
     made: Any
     metrics: Metrics
 
@@ -106,7 +79,7 @@ class OpenPlugins:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
-    async def prepare(self, wanted: Iterable[PlacedSpec]) -> PluginSet:
+    async def prepare(self, wanted: Iterable[PluginSpec]) -> PluginSet:
         """Opens the new objects of a configuration; pass the result to `use` or `discard`.
 
         Raises:
@@ -115,11 +88,11 @@ class OpenPlugins:
         """
         prepared, left = PluginSet(), self._current.plugins
         try:
-            for placed in wanted:
-                kept = next((each for each in left if each.placed.asks_for_the_same(placed)), None)
+            for spec in wanted:
+                kept = next((each for each in left if each.spec.asks_for_the_same(spec)), None)
                 if kept is not None:
                     left.remove(kept)
-                prepared.add(placed.spec, kept or await self._open(placed))
+                prepared.add(spec, kept or await self._open(spec))
         except BaseException:
             self.discard(prepared)
             raise
@@ -150,11 +123,10 @@ class OpenPlugins:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _open(self, placed: PlacedSpec) -> _OpenPlugin:
-        spec = placed.spec
+    async def _open(self, spec: PluginSpec) -> _OpenPlugin:
         context = self._make_context(spec.registration.kind)
         try:
-            plugin = _OpenPlugin(placed, make_plugin(spec, context), context.metrics)
+            plugin = _OpenPlugin(spec, make_plugin(spec, context), context.metrics)
         except BaseException:
             context.metrics.close()
             raise
@@ -165,9 +137,9 @@ class OpenPlugins:
         except BaseException as error:
             self._close_in_background([plugin])
             if bound.expired():
-                text = f"{placed}: its open() took longer than {_OPEN_TIMEOUT:g} s"
+                text = f"{spec}: its open() took longer than {_OPEN_TIMEOUT:g} s"
                 raise ConfigurationError(text) from error
-            error.add_note(str(placed))
+            error.add_note(str(spec))
             raise
         return plugin
 
@@ -197,22 +169,20 @@ class OpenPlugins:
             if hasattr(plugin.made, "close"):
                 await close_within(self.close_timeout, plugin.made.close)
         except Exception:
-            self._logger.exception("%s: its close() failed or took too long", plugin.placed)
+            self._logger.exception("%s: its close() failed or took too long", plugin.spec)
         finally:
             plugin.metrics.close()
 
 
-def plugin_entries(config: GatewayConfig, specs: PluginSpecs) -> Iterator[PlacedSpec]:
+def plugin_entries(config: GatewayConfig, specs: PluginSpecs) -> Iterator[PluginSpec]:
     """Yields the specs of valves, listeners, gates and policies that a client can use."""
     routes = config.routes
-    yield from (PlacedSpec("", each) for each in specs.listeners)
+    yield from specs.listeners
     if not routes or any(options.gates is None for options in routes):
-        yield from (PlacedSpec("", each) for each in specs.gates)
+        yield from specs.gates
     if not routes or any(options.policy is None for options in routes):
-        yield from (PlacedSpec("", each) for each in specs.policies)
+        yield from specs.policies
     if not routes or any(options.valves is None for options in routes):
-        yield from (PlacedSpec("", each) for each in specs.valves)
-    for options, own in zip(routes, specs.routes, strict=True):
-        yield from (PlacedSpec(options.id, each) for each in own.gates)
-        yield from (PlacedSpec(options.id, each) for each in own.policies)
-        yield from (PlacedSpec(options.id, each) for each in own.valves)
+        yield from specs.valves
+    for own in specs.routes:
+        yield from (*own.gates, *own.policies, *own.valves)

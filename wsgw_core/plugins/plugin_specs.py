@@ -11,15 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import TypeAdapter, ValidationError
 
 from ..api import ConfigurationError, Options, TlsClientOptions
-from ..api.registry import (
-    BackendFactory,
-    GateFactory,
-    ListenerFactory,
-    PolicyFactory,
-    Registration,
-    Registry,
-    ValveFactory,
-)
+from ..api.registry import BackendFactory, Registration, Registry
 from ..config.address import id_from_address
 from ..config.gateway_config import GatewayConfig
 from ..config.problems import (
@@ -31,7 +23,7 @@ from ..config.problems import (
     validation_problems,
 )
 from ..config.secrets import with_secrets
-from ..config.upstream_options import BackendEntry, Entry, before_fields
+from ..config.upstream_options import BackendEntry, Entry, ValveEntry, before_fields
 from ..masking import masked_text, without_secrets_of
 from .entries import Entries
 from .loader import Plugins, RequiredPlugin
@@ -67,6 +59,9 @@ class BackendSpec:
         """The id for operators."""
         return self.entry.effective_id
 
+    def __str__(self) -> str:
+        return f"backend {self.id}, kind {self.registration.kind!r}"
+
     def at_address(self, address: str) -> BackendSpec:
         """Returns the spec of the backend at one address of the entry's DNS name.
 
@@ -96,36 +91,30 @@ class BackendSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class ValveSpec:
-    """One valve, and what happens when it fails."""
+class PluginSpec:
+    """One valve, listener, gate or policy: its kind and its checked options.
 
-    registration: Registration[ValveFactory]
+    Attributes:
+        route: the id of its route; empty: the gateway's.
+        on_error: what happens when a valve fails.
+    """
+
+    registration: Registration[Any]
     options: Options
+    route: str = ""
     on_error: Literal["close", "discard"] = "close"
 
+    def __str__(self) -> str:
+        return f"{self.registration.role}, kind {self.registration.kind!r}"
 
-@dataclass(frozen=True, slots=True)
-class ListenerSpec:
-    """One session listener."""
-
-    registration: Registration[ListenerFactory]
-    options: Options
-
-
-@dataclass(frozen=True, slots=True)
-class GateSpec:
-    """One handshake gate."""
-
-    registration: Registration[GateFactory]
-    options: Options
-
-
-@dataclass(frozen=True, slots=True)
-class PolicySpec:
-    """One policy, which chooses backends."""
-
-    registration: Registration[PolicyFactory]
-    options: Options
+    def asks_for_the_same(self, other: PluginSpec) -> bool:
+        """Returns whether another entry can use the same object."""
+        return (
+            self.route == other.route
+            and self.registration.role == other.registration.role
+            and self.registration.kind == other.registration.kind
+            and self.options == other.options
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +129,12 @@ class PluginSpecs:
     """
 
     backends: tuple[BackendSpec, ...]
-    valves: tuple[ValveSpec, ...] = ()
-    listeners: tuple[ListenerSpec, ...] = ()
-    gates: tuple[GateSpec, ...] = ()
+    valves: tuple[PluginSpec, ...] = ()
+    listeners: tuple[PluginSpec, ...] = ()
+    gates: tuple[PluginSpec, ...] = ()
     routes: tuple[PluginSpecs, ...] = ()
     plugins: Plugins | None = None
-    policies: tuple[PolicySpec, ...] = ()
+    policies: tuple[PluginSpec, ...] = ()
 
     @property
     def all_backends(self) -> tuple[BackendSpec, ...]:
@@ -210,23 +199,24 @@ class _Resolver:
                     entries.backends, plugins.backends
                 )
             ),
-            valves=tuple(
-                ValveSpec(registration, options, entry.on_error)
-                for entry, registration, options in self._resolve(entries.valves, plugins.valves)
-            ),
-            listeners=tuple(
-                ListenerSpec(registration, options)
-                for _, registration, options in self._resolve(entries.listeners, plugins.listeners)
-            ),
-            gates=tuple(
-                GateSpec(registration, options)
-                for _, registration, options in self._resolve(entries.gates, plugins.gates)
-            ),
-            policies=tuple(
-                PolicySpec(registration, options)
-                for _, registration, options in self._resolve(entries.policies, plugins.policies)
-            ),
+            valves=self._plugins_of(entries.route, entries.valves, plugins.valves),
+            listeners=self._plugins_of(entries.route, entries.listeners, plugins.listeners),
+            gates=self._plugins_of(entries.route, entries.gates, plugins.gates),
+            policies=self._plugins_of(entries.route, entries.policies, plugins.policies),
             routes=tuple(map(self.specs, entries.routes)),
+        )
+
+    def _plugins_of(
+        self, route: str, entries: Iterable[tuple[KeyPath, _EntryT]], registry: Registry[Any]
+    ) -> tuple[PluginSpec, ...]:
+        return tuple(
+            PluginSpec(
+                registration,
+                options,
+                route,
+                entry.on_error if isinstance(entry, ValveEntry) else "close",
+            )
+            for entry, registration, options in self._resolve(entries, registry)
         )
 
     def _resolve(

@@ -19,7 +19,7 @@ from wsgw_core.config.problems import Origins
 from wsgw_core.config.upstream_options import BackendEntry, PluginEntry, PolicyEntry, ValveEntry
 from wsgw_core.plugins.entries import Entries
 from wsgw_core.plugins.loader import Plugins
-from wsgw_core.plugins.plugin_specs import PluginSpecs, ValveSpec, resolve_entries
+from wsgw_core.plugins.plugin_specs import PluginSpec, PluginSpecs, resolve_entries
 
 __all__ = ["RegisteredPlugin"]
 
@@ -57,13 +57,15 @@ class RegisteredPlugin:
     def valve(self, kind: str, options: Mapping[str, Any], context: PluginContext) -> Valve:
         """Returns a valve; raises ConfigurationError as `backend` does. See also ValveBench.of."""
         found = self.configured_valve(kind, options)
-        return found.registration.factory(found.options, context)
+        made: Valve = found.registration.factory(found.options, context)
+        return made
 
     def gate(self, kind: str, options: Mapping[str, Any], context: PluginContext) -> HandshakeGate:
         """Returns a gate; raises ConfigurationError as `backend` does."""
         entry = PluginEntry.model_validate({"kind": kind, **options})
         found = self._resolve(Entries((), gates=[(("gates", 0), entry)])).gates[0]
-        return found.registration.factory(found.options, context)
+        made: HandshakeGate = found.registration.factory(found.options, context)
+        return made
 
     def listener(
         self, kind: str, options: Mapping[str, Any], context: PluginContext
@@ -71,16 +73,18 @@ class RegisteredPlugin:
         """Returns a listener; raises ConfigurationError as `backend` does."""
         entry = PluginEntry.model_validate({"kind": kind, **options})
         found = self._resolve(Entries((), listeners=[(("listeners", 0), entry)])).listeners[0]
-        return found.registration.factory(found.options, context)
+        made: SessionListener = found.registration.factory(found.options, context)
+        return made
 
     def policy(self, kind: str, options: Mapping[str, Any], context: PluginContext) -> Policy:
         """Returns a policy; raises ConfigurationError as `backend` does."""
         entry = PolicyEntry.model_validate({"kind": kind, **options})
         path = ("upstream", "policy")
         found = self._resolve(Entries((), policies=[(path, entry)])).policies[0]
-        return found.registration.factory(found.options, context)
+        made: Policy = found.registration.factory(found.options, context)
+        return made
 
-    def configured_valve(self, kind: str, options: Mapping[str, Any]) -> ValveSpec:
+    def configured_valve(self, kind: str, options: Mapping[str, Any]) -> PluginSpec:
         """Returns the registration and the options of a valve; for ValveBench."""
         entry = ValveEntry.model_validate({"kind": kind, **options})
         return self._resolve(Entries((), valves=[(("valves", 0), entry)])).valves[0]

@@ -14,13 +14,7 @@ from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.problems import KeyPath, Origins
 from wsgw_core.config.upstream_options import BackendEntry
 from wsgw_core.loading.references import file_problems, option_warnings
-from wsgw_core.plugins.plugin_specs import (
-    BackendSpec,
-    GateSpec,
-    ListenerSpec,
-    PluginSpecs,
-    ValveSpec,
-)
+from wsgw_core.plugins.plugin_specs import BackendSpec, PluginSpec, PluginSpecs
 
 
 class Inner(Options):
@@ -44,8 +38,12 @@ MISSING = Outer.model_validate({"inner": {"word-list": "/no/a"}})
 WITHOUT = Outer()
 
 
-def registration() -> Registration[Any]:
-    return Registration("scripted", Outer, lambda *_: None, ())
+def registration(role: str) -> Registration[Any]:
+    return Registration(role, "scripted", Outer, lambda *_: None, ())
+
+
+def plugin_specs(role: str, entries: tuple[Outer, ...]) -> tuple[PluginSpec, ...]:
+    return tuple(PluginSpec(registration(role), options) for options in entries)
 
 
 def configured(
@@ -56,12 +54,14 @@ def configured(
 ) -> PluginSpecs:
     return PluginSpecs(
         backends=tuple(
-            BackendSpec(BackendEntry(kind="scripted", id=f"b{number}"), registration(), options)
+            BackendSpec(
+                BackendEntry(kind="scripted", id=f"b{number}"), registration("backend"), options
+            )
             for number, options in enumerate(backends)
         ),
-        valves=tuple(ValveSpec(registration(), options, "close") for options in valves),
-        listeners=tuple(ListenerSpec(registration(), options) for options in listeners),
-        gates=tuple(GateSpec(registration(), options) for options in gates),
+        valves=plugin_specs("valve", valves),
+        listeners=plugin_specs("listener", listeners),
+        gates=plugin_specs("gate", gates),
     )
 
 

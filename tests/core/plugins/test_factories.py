@@ -10,8 +10,8 @@ import pytest
 from wsgw_core.api import BackendContext, Options, PluginContext, PluginError
 from wsgw_core.api.registry import Registration
 from wsgw_core.config.upstream_options import BackendEntry
-from wsgw_core.plugins.factories import make_backend, make_plugin
-from wsgw_core.plugins.plugin_specs import BackendSpec, GateSpec, ListenerSpec
+from wsgw_core.plugins.factories import make_plugin
+from wsgw_core.plugins.plugin_specs import BackendSpec, PluginSpec
 
 CONTEXT = cast("Any", None)
 
@@ -24,14 +24,11 @@ def make_of(role: str, made: Any) -> object:
             raise made
         return made
 
-    registration: Registration[Any] = Registration("odd", Options, factory, ())
-    match role:
-        case "backend":
-            entry = BackendEntry(kind="odd", id="a")
-            return make_backend(BackendSpec(entry, registration, Options()), CONTEXT)
-        case "listener":
-            return make_plugin(ListenerSpec(registration, Options()), CONTEXT)
-    return make_plugin(GateSpec(registration, Options()), CONTEXT)
+    registration: Registration[Any] = Registration(role, "odd", Options, factory, ())
+    if role == "backend":
+        entry = BackendEntry(kind="odd", id="a")
+        return make_plugin(BackendSpec(entry, registration, Options()), CONTEXT)
+    return make_plugin(PluginSpec(registration, Options()), CONTEXT)
 
 
 @pytest.mark.parametrize(

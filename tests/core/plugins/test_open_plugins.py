@@ -18,13 +18,8 @@ from wsgw_core.api import (
 )
 from wsgw_core.api.registry import Registration
 from wsgw_core.config.gateway_config import GatewayConfig
-from wsgw_core.plugins.open_plugins import OpenPlugins, PlacedSpec, PluginSet, plugin_entries
-from wsgw_core.plugins.plugin_specs import (
-    GateSpec,
-    ListenerSpec,
-    PluginSpecs,
-    ValveSpec,
-)
+from wsgw_core.plugins.open_plugins import OpenPlugins, PluginSet, plugin_entries
+from wsgw_core.plugins.plugin_specs import PluginSpec, PluginSpecs
 from wsgw_core.testing.samples import samples
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
@@ -64,9 +59,13 @@ class Counting:
         raise AssertionError("there are no sessions")
 
 
-def entry(place: str = "", factory: Any = Counting, **options: Any) -> PlacedSpec:
-    registration: Registration[Any] = Registration("counting", Speed, factory, ())
-    return PlacedSpec(place, ValveSpec(registration, Speed(**options)))
+def spec_of(role: str, factory: Any, route: str = "", **options: Any) -> PluginSpec:
+    registration: Registration[Any] = Registration(role, "counting", Speed, factory, ())
+    return PluginSpec(registration, Speed(**options), route)
+
+
+def entry(route: str = "", factory: Any = Counting, **options: Any) -> PluginSpec:
+    return spec_of("valve", factory, route, **options)
 
 
 class Scene:
@@ -84,10 +83,10 @@ class Scene:
             logging.getLogger("wsgw"),
         )
 
-    async def configure(self, *entries: PlacedSpec) -> tuple[PluginSet, list[Counting]]:
+    async def configure(self, *entries: PluginSpec) -> tuple[PluginSet, list[Counting]]:
         prepared = await self.plugins.prepare(entries)
         self.plugins.use(prepared)
-        return prepared, [prepared.of(each.spec) for each in entries]
+        return prepared, [prepared.of(each) for each in entries]
 
 
 @on_virtual_clock
@@ -264,28 +263,26 @@ async def test_object_that_is_not_a_valve_is_reported(factory: Any, told: str) -
 
 
 def test_unused_entries_have_no_object() -> None:
-    registration: Registration[Any] = Registration("counting", Speed, Counting, ())
-    valve, own = (ValveSpec(registration, Speed(speed=each)) for each in (1, 2))
-    listener = ListenerSpec(registration, Speed())
-    gate = GateSpec(registration, Speed())
+    valve, own = entry(speed=1), entry("eu", speed=2)
+    listener, gate = spec_of("listener", Counting), spec_of("gate", Counting)
     routes_own = (PluginSpecs((), (own,)), PluginSpecs(()))
 
-    def entries(*routes: dict[str, Any]) -> list[tuple[str, Any]]:
+    def entries(*routes: dict[str, Any]) -> list[PluginSpec]:
         config = GatewayConfig.model_validate(
             {"upstream": {"backends": [{"url": "ws://a:1"}]}, "routes": list(routes)}
         )
         used = PluginSpecs((), (valve,), (listener,), (gate,), routes_own[: len(routes)])
-        return [(each.place, each.spec) for each in plugin_entries(config, used)]
+        return list(plugin_entries(config, used))
 
     some = [{"kind": "counting"}]
-    assert entries() == [("", listener), ("", gate), ("", valve)]
+    assert entries() == [listener, gate, valve]
     assert entries(
         {"id": "eu", "paths": ["/eu"], "valves": some, "gates": []},
         {"id": "us", "valves": [], "gates": []},
-    ) == [("", listener), ("eu", own)]
+    ) == [listener, own]
     assert entries({"id": "eu", "paths": ["/eu"], "valves": some}, {"id": "us"}) == [
-        ("", listener),
-        ("", gate),
-        ("", valve),
-        ("eu", own),
+        listener,
+        gate,
+        valve,
+        own,
     ]

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 
 from ...api import (
+    Backend,
     BackendContext,
     BackendUnavailable,
     ConfigurationError,
@@ -18,7 +19,7 @@ from ...api import (
 from ...config.gateway_config import GatewayConfig
 from ...masking import masked_text
 from ...metrics.counters import GatewayCounters
-from ...plugins.factories import make_backend
+from ...plugins.factories import make_plugin
 from ...plugins.plugin_specs import BackendSpec, PluginSpecs
 from ..backends.whole_backend import ServedSession, WholeBackend
 from .system_resolver import SystemResolver
@@ -87,7 +88,7 @@ async def _probe(config: GatewayConfig, spec: BackendSpec, resolver: SystemResol
     )
     reason = ""
     try:
-        backend = make_backend(spec, context)
+        backend: Backend = make_plugin(spec, context)
         try:
             async with asyncio.timeout(bound):
                 await backend.open()

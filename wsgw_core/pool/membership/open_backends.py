@@ -7,9 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from ...api import BackendContext, ConfigurationError, LingeringBackend
+from ...api import Backend, BackendContext, ConfigurationError, LingeringBackend
 from ...plugins.bounded_close import close_within
-from ...plugins.factories import make_backend
+from ...plugins.factories import make_plugin
 from ...plugins.plugin_specs import BackendSpec
 from ..backends.backend_pool import BackendPool, PooledBackend
 from ..backends.whole_backend import WholeBackend
@@ -70,7 +70,7 @@ class OpenBackends:
             ConfigurationError: the backend cannot work as configured.
         """
         try:
-            backend = make_backend(spec, context)
+            backend: Backend = make_plugin(spec, context)
         except BaseException:
             context.metrics.close()
             raise
@@ -91,12 +91,11 @@ class OpenBackends:
             async with asyncio.timeout(_OPEN_TIMEOUT) as bound:
                 await backend.open()
         except BaseException as error:
-            name = f"backend {spec.id}, kind {spec.registration.kind!r}"
             await self._close(pooled)
             if bound.expired():
-                text = f"{name}: its open() took longer than {_OPEN_TIMEOUT:g} s"
+                text = f"{spec}: its open() took longer than {_OPEN_TIMEOUT:g} s"
                 raise ConfigurationError(text) from error
-            error.add_note(name)
+            error.add_note(str(spec))
             raise
         self._specs[pooled] = spec
         return pooled

@@ -67,7 +67,7 @@ class Pigeons:
 
 
 def spec(url: str, backend_id: str, feed: str = "corn") -> BackendSpec:
-    registration: Registration[Any] = Registration("pigeon", PigeonOptions, Pigeons, ())
+    registration: Registration[Any] = Registration("backend", "pigeon", PigeonOptions, Pigeons, ())
     entry = BackendEntry(url=url, id=backend_id)
     return BackendSpec(entry, registration, PigeonOptions(url=entry.plain_url or "", feed=feed))
 

@@ -12,7 +12,7 @@ from wsgw_core.pool.membership.deletions import Deletions
 
 
 def entry(backend_id: str, url: str | None = "ws://a:1", **keys: Any) -> BackendSpec:
-    registration: Registration[Any] = Registration("pigeon", Options, None, ())
+    registration: Registration[Any] = Registration("backend", "pigeon", Options, None, ())
     made = BackendEntry(id=backend_id, url=url, kind="pigeon", **keys)
     return BackendSpec(made, registration, Options())
 

@@ -38,7 +38,9 @@ class PigeonOptions(Options):
 def spec(url: str = "dns+pigeon://loft:7/base", **options: Any) -> BackendSpec:
     entry = BackendEntry(url=url)
     made = PigeonOptions(url=entry.plain_url or "", **options)
-    registration: Registration[Any] = Registration("pigeon", PigeonOptions, None, ("pigeons",))
+    registration: Registration[Any] = Registration(
+        "backend", "pigeon", PigeonOptions, None, ("pigeons",)
+    )
     return BackendSpec(entry, registration, made)
 
 
@@ -449,7 +451,7 @@ class RoomOptions(Options):
 
 
 def test_url_that_is_a_template_stays_one_at_each_address() -> None:
-    registration: Registration[Any] = Registration("room", RoomOptions, None, ())
+    registration: Registration[Any] = Registration("backend", "room", RoomOptions, None, ())
     entry = BackendEntry(url="dns+room://loft:7/{path.1}")
     named = BackendSpec(
         entry, registration, RoomOptions.model_validate({"url": "room://loft:7/{path.1}"})

@@ -52,7 +52,7 @@ async def removed(linger: Linger) -> tuple[OpenBackends, Lingering]:
         lambda _: False,
         logging.getLogger("test"),
     )
-    registration: Registration[Any] = Registration("lingering", Options, make, ())
+    registration: Registration[Any] = Registration("backend", "lingering", Options, make, ())
     entry = BackendEntry(kind="lingering", id="a")
     pooled = await backends.add(BackendSpec(entry, registration, Options()))
     backends.retire(pooled)

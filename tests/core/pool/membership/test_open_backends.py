@@ -67,7 +67,7 @@ class PigeonOptions(Options):
 
 
 def spec(backend_id: str = "a", **options: Any) -> BackendSpec:
-    registration: Registration[Any] = Registration("pigeon", PigeonOptions, Pigeons, ())
+    registration: Registration[Any] = Registration("backend", "pigeon", PigeonOptions, Pigeons, ())
     entry = BackendEntry(kind="pigeon", id=backend_id)
     return BackendSpec(entry, registration, PigeonOptions(**options))
 
@@ -216,7 +216,9 @@ async def test_a_backend_that_cannot_be_made_leaves_no_metrics() -> None:
     metrics = Metrics()
     context = dataclasses.replace(make_context(), metrics=metrics.of("pigeon", backend="a"))
     context.metrics.gauge("flying", "Pigeons in the air.", lambda: 1)
-    registration: Registration[Any] = Registration("pigeon", PigeonOptions, lambda *_: None, ())
+    registration: Registration[Any] = Registration(
+        "backend", "pigeon", PigeonOptions, lambda *_: None, ()
+    )
     made = BackendSpec(BackendEntry(kind="pigeon", id="a"), registration, PigeonOptions())
 
     with pytest.raises(PluginError):
