@@ -218,11 +218,11 @@ class Gateway:
             await self._resources.aclose()
 
     async def _close_clients(self, frontend: FrontendServer) -> None:
-        clock, reason = asyncio.get_running_loop(), "gateway is stopping"
+        reason = "gateway is stopping"
         config = self._generations.current.config
         over, timeout = config.server.drain_time, config.limits.close_timeout
         owed = await close_all_sessions(
-            self.sessions, clock, GATEWAY_STOPPED.client, reason, over=over, answer_timeout=timeout
+            self.sessions, GATEWAY_STOPPED.client, reason, over=over, answer_timeout=timeout
         )
         if owed:
             self._logger.warning("closed %d clients whose answers are still pending", owed)

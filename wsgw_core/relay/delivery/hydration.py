@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from ...api import Clock, Close, CloseCode, HydrationRefused, Message
 
 if TYPE_CHECKING:
-    from ...pool.backends.backend_pool import PooledBackend
+    from .session_sink import SessionSink
 
 _LONGEST_REASON = 200  # characters; a valve may quote what a backend says
 
@@ -51,16 +51,6 @@ class InwardChain(Protocol):
 
     def after_waiting(self, action: Callable[[], None]) -> None:
         """Calls `action` when all messages that wait now are through."""
-        ...
-
-
-class HydratedSink(Protocol):
-    """What a hydration needs of the sink."""
-
-    backend: PooledBackend
-
-    def hydrate(self, message: Message) -> None:
-        """Sends a hydration message to the backend."""
         ...
 
 
@@ -109,7 +99,7 @@ class HydrationRun:
     def __init__(
         self,
         steps: Sequence[HydrationStep],
-        sink: HydratedSink,
+        sink: SessionSink,
         inward: InwardChain,
         clock: Clock,
         timeout: float,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from ...api import BackendConnection, Close, Message, Sink
+from ...api import BackendConnection, Close, Message
 from ...metrics.traffic import Sizes
 
 if TYPE_CHECKING:
@@ -243,7 +243,3 @@ class SessionSink:
         """See Sink."""
         if self._on_closed is not None:
             self._on_closed(close)
-
-
-def _is_sink(sink: SessionSink) -> Sink:
-    return sink  # checked by the type checker

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...api import DialRequest, Handshake, Headers, without_headers
 from .acceptances import Acceptances
 
@@ -15,17 +17,19 @@ class DialRequests:
     Args:
         session_id: every backend receives it.
         handshake: the client's request, as the gates left it.
+        reconnect_header: name of the header that says a backend is not the first.
 
     Attributes:
         acceptances: the backends that have accepted a request.
         header_bytes: size of the client's headers, names and values.
     """
 
-    __slots__ = ("_handshake", "_session_id", "acceptances", "header_bytes")
+    __slots__ = ("_handshake", "_reconnect_header", "_session_id", "acceptances", "header_bytes")
 
-    def __init__(self, session_id: str, handshake: Handshake) -> None:
+    def __init__(self, session_id: str, handshake: Handshake, reconnect_header: str) -> None:
         self._session_id = session_id
         self._handshake = handshake
+        self._reconnect_header = reconnect_header
         self.acceptances = Acceptances(session_id)
         self.header_bytes = sum(len(name) + len(value) for name, value in handshake.headers)
 
@@ -49,32 +53,23 @@ class DialRequests:
             host=handshake.host,
         )
 
-    def again(
-        self, subprotocol: str | None, replayed: int, *, seen_up_to: int, reconnect_header: str
-    ) -> DialRequest:
+    def again(self, subprotocol: str | None, replayed: int, seen_up_to: int) -> DialRequest:
         """Returns the request for a later backend.
 
         Args:
             subprotocol: the session's; the request offers no other.
             replayed: how many of the first messages an earlier backend may have seen.
             seen_up_to: the greatest number of a message that an earlier backend may have seen.
-            reconnect_header: name of the header that says the backend is not the first.
         """
         first = self.first()
-        headers = (
-            *without_headers(first.headers, (reconnect_header,)),
-            (reconnect_header, "1"),
-            (_REPLAYED, str(replayed)),
-        )
-        offers = (subprotocol,) if subprotocol else ()
-        return DialRequest(
-            first.session_id,
-            first.path,
-            headers,
-            offers,
-            first.peer,
+        return replace(
+            first,
+            headers=(
+                *without_headers(first.headers, (self._reconnect_header,)),
+                (self._reconnect_header, "1"),
+                (_REPLAYED, str(replayed)),
+            ),
+            subprotocols=(subprotocol,) if subprotocol else (),
             reconnect=True,
             seen_up_to=seen_up_to,
-            route=first.route,
-            host=first.host,
         )

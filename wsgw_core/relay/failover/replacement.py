@@ -37,7 +37,3 @@ class Replacement:
         if not ledger.replayable:
             return True
         return ledger.seen_up_to == self.seen_up_to and ledger.replayable <= self.replayed
-
-    def discard(self) -> None:
-        """Closes the connection: the session does not need it any more."""
-        self.dialled.discard()

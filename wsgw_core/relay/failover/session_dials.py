@@ -50,7 +50,7 @@ class SessionDials:
             deadline: the clock's time at which the hold is over; None: no other round follows.
         """
         ledger = self._ledger
-        request = self._again(subprotocol, ledger.replayable, ledger.seen_up_to)
+        request = self._requests.again(subprotocol, ledger.replayable, ledger.seen_up_to)
         return await self._dial(request, last=lost, deadline=deadline)
 
     async def beside(
@@ -69,17 +69,9 @@ class SessionDials:
         ledger = self._ledger
         replayed, seen_up_to = ledger.replayable, max(ledger.seen_up_to, ledger.given)
         deadline = self._context.clock.time() + self._context.failover.dial_timeout
-        request = self._again(subprotocol, replayed, seen_up_to)
+        request = self._requests.again(subprotocol, replayed, seen_up_to)
         dialled = await self._dial(request, last=serving, deadline=deadline, fit=fit)
         return Replacement(dialled, replayed, seen_up_to)
-
-    def _again(self, subprotocol: str | None, replayed: int, seen_up_to: int) -> DialRequest:
-        return self._requests.again(
-            subprotocol,
-            replayed,
-            seen_up_to=seen_up_to,
-            reconnect_header=self._context.reconnect_header,
-        )
 
     async def _dial(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from .quiet_check import QuietCheck
 
@@ -13,37 +13,10 @@ if TYPE_CHECKING:
     from ...config.drain_options import DrainOptions
     from ...pool.backends.backend_pool import PooledBackend
     from ..failover.replacement import Replacement
+    from .session_moves import SessionMoves
 
 _READY_FOR = 5.0  # seconds that a new connection may wait; until its start it answers no pings
 _LOOKS = 20  # at the quiet check, in the last step
-
-
-class MoveSteps(Protocol):
-    """What the session does for its move, in this order."""
-
-    async def dial(self) -> Replacement:
-        """Dials the next backend; called again if that connection has waited for too long."""
-        ...
-
-    def stop_sending(self) -> None:
-        """Sends the old backend nothing new; the ledger keeps it."""
-        ...
-
-    def send_rest(self) -> None:
-        """Undoes `stop_sending`: sends what has come meanwhile, and what comes."""
-        ...
-
-    def leave(self) -> None:
-        """Closes the old connection; the backend may still send what it has."""
-        ...
-
-    def arrive(self) -> None:
-        """Goes on with the new connection; the old one has ended, or its time is over."""
-        ...
-
-    def stay(self, error: Exception, /) -> None:
-        """Calls the move off: no other backend was found, or one has declined the client."""
-        ...
 
 
 class PlannedMove:
@@ -59,7 +32,7 @@ class PlannedMove:
     read them; only `limits.slow-client-timeout` bounds that.
 
     Args:
-        steps: the session's; see SessionMoves.
+        steps: takes each step.
         quiet_check: the session's.
         options: the times to wait.
         clock: time and timers.
@@ -92,7 +65,7 @@ class PlannedMove:
 
     def __init__(
         self,
-        steps: MoveSteps,
+        steps: SessionMoves,
         quiet_check: QuietCheck,
         options: DrainOptions,
         clock: Clock,
@@ -209,7 +182,7 @@ class PlannedMove:
 
     def _drop(self) -> None:
         if (ready := self.take_replacement()) is not None:
-            ready.discard()
+            ready.dialled.discard()
 
     # The last step
 

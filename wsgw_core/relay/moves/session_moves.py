@@ -10,7 +10,7 @@ from ...pool.dialling.backend_search import NoBackend
 from ...websocket.session_ends import SESSION_MOVED
 from ..session.session_state import Event, State
 from .move_retries import NEVER_FAILED
-from .planned_move import MoveSteps, PlannedMove
+from .planned_move import PlannedMove
 from .quiet_check import QuietCheck
 
 if TYPE_CHECKING:
@@ -140,10 +140,15 @@ class SessionMoves:
         self._planned.fit = fit
         self._planned.begin()
 
-    # The steps, in their order; see MoveSteps
+    # What PlannedMove calls, in this order
 
     async def dial(self) -> Replacement:
-        """See MoveSteps; a move that is not `at_once` never comes back to the same backend."""
+        """Dials the next backend; called again if that connection has waited for too long.
+
+        Raises:
+            NoBackend: none was found; a move that is not `at_once` never comes back to the same.
+            BackendDeclined: a backend has declined the client.
+        """
         session, planned = self._session, self._under_way
         backend, any_will_do = session.backend_side.serving.backend, planned.at_once
         fit = None if any_will_do else planned.fit
@@ -151,20 +156,20 @@ class SessionMoves:
             raise NoBackend("no other backend")
         replacement = await session.dials.beside(session.subprotocol, backend, fit)
         if replacement.dialled.backend is backend and not any_will_do:
-            replacement.discard()
+            replacement.dialled.discard()
             raise NoBackend("no other backend is available")
         return replacement
 
     def stop_sending(self) -> None:
-        """See MoveSteps."""
+        """Sends the old backend nothing new; the ledger keeps it."""
         self._session.outbox.stop_sending()
 
     def send_rest(self) -> None:
-        """See MoveSteps."""
+        """Undoes `stop_sending`: sends what has come meanwhile, and what comes."""
         self._session.outbox.send_rest()
 
     def leave(self) -> None:
-        """See MoveSteps."""
+        """Closes the old connection; the backend may still send what it has."""
         session, planned = self._session, self._under_way
         session.advance(Event.SETTLED)
         counters = self._context.counters
@@ -174,7 +179,7 @@ class SessionMoves:
         connection.close(SESSION_MOVED.backend, _MOVED, CloseCause.SESSION_MOVES)
 
     def arrive(self) -> None:
-        """See MoveSteps."""
+        """Goes on with the new connection; the old one has ended, or its time is over."""
         session, planned = self._session, self._under_way
         replacement = planned.take_replacement()
         self.stop()
@@ -184,7 +189,7 @@ class SessionMoves:
         session.outbox.rewind()
         if session.state is State.ENDED:  # as it is when a flush has nothing left to deliver
             if replacement is not None:
-                replacement.discard()
+                replacement.dialled.discard()
         elif replacement is not None and replacement.suits(session.ledger):
             self._context.counters.replayed.value += session.ledger.replayable
             try:
@@ -193,11 +198,11 @@ class SessionMoves:
                 session.not_found(error)
         else:
             if replacement is not None:
-                replacement.discard()
+                replacement.dialled.discard()
             session.search(lost, by_choice=True)
 
     def stay(self, error: Exception) -> None:
-        """See MoveSteps."""
+        """Calls the move off because of what `dial` has raised."""
         must_leave = self._under_way.must_leave
         self.drop()
         if must_leave:
@@ -219,7 +224,3 @@ class SessionMoves:
         lost = session.backend_side.leave(SESSION_MOVED.backend, _MOVED, CloseCause.SESSION_MOVES)
         self._context.counters.failovers.value += 1
         session.look_for_another(lost, by_choice=True)
-
-
-def _are_steps(moves: SessionMoves) -> MoveSteps:
-    return moves  # checked by the type checker

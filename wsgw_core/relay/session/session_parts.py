@@ -89,7 +89,7 @@ class SessionParts:
         self.client_side = ClientSide(self.account)
         self.outbox = Outbox(self.ledger, self.account, context)
         self.client_message: Callable[[Message], None] = self.outbox.transmit
-        self.requests = DialRequests(session_id, handshake)
+        self.requests = DialRequests(session_id, handshake, context.reconnect_header)
         self.dials = SessionDials(self.requests, self.ledger, context)
         self.recovery = Recovery(self.dials, self.ledger, context)
         self.backend_side = BackendSide(

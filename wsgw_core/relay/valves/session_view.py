@@ -111,7 +111,3 @@ class SessionView:
         """Calls `action` when the message that is in the valves is through, else soon."""
         if not self._session.valves.after_current(action):
             self._session.context.clock.call_soon(action)
-
-
-def _is_session(view: SessionView) -> api.Session:
-    return view  # checked by the type checker

@@ -36,11 +36,8 @@ async def answering() -> RelayBench:
 
 
 def stop(bench: RelayBench, answer_timeout: float = 5) -> asyncio.Task[int]:
-    clock = asyncio.get_running_loop()
     return asyncio.create_task(
-        close_all_sessions(
-            bench.table, clock, 1012, "stopping", over=0, answer_timeout=answer_timeout
-        )
+        close_all_sessions(bench.table, 1012, "stopping", over=0, answer_timeout=answer_timeout)
     )
 
 

@@ -8,10 +8,10 @@ from wsgw_core.relay.failover.dial_requests import DialRequests
 
 def test_each_dial_request_names_the_route() -> None:
     handshake = Handshake("/chat", (), ("a", "b"), "192.0.2.1:5555", route="eu")
-    requests = DialRequests("S-1", handshake)
+    requests = DialRequests("S-1", handshake, "X-Reconnect")
 
     first = requests.first()
-    again = requests.again("b", 3, seen_up_to=7, reconnect_header="X-Reconnect")
+    again = requests.again("b", 3, 7)
 
     assert (first.route, first.subprotocols, first.reconnect) == ("eu", ("a", "b"), False)
     assert (again.route, again.subprotocols, again.reconnect) == ("eu", ("b",), True)

@@ -202,9 +202,7 @@ class TestCloseAll:
     async def test_clients_are_closed_evenly(self) -> None:
         bench = await DrainBench().fill(10)
         told = asyncio.create_task(
-            close_all_sessions(
-                bench.table, asyncio.get_running_loop(), 1012, "stopping", over=10, answer_timeout=5
-            )
+            close_all_sessions(bench.table, 1012, "stopping", over=10, answer_timeout=5)
         )
         for second in range(10):
             await idle()
@@ -216,23 +214,14 @@ class TestCloseAll:
     @on_virtual_clock
     async def test_a_single_client_is_closed_at_once(self) -> None:
         bench = await DrainBench().fill(1)
-        await close_all_sessions(
-            bench.table, asyncio.get_running_loop(), 1012, "stopping", over=10, answer_timeout=5
-        )
+        await close_all_sessions(bench.table, 1012, "stopping", over=10, answer_timeout=5)
         assert asyncio.get_running_loop().time() == 0
 
     @on_virtual_clock
     async def test_closing_ends_when_all_clients_have_left_by_themselves(self) -> None:
         bench = await DrainBench().fill(10)
         told = asyncio.create_task(
-            close_all_sessions(
-                bench.table,
-                asyncio.get_running_loop(),
-                1012,
-                "stopping",
-                over=100,
-                answer_timeout=5,
-            )
+            close_all_sessions(bench.table, 1012, "stopping", over=100, answer_timeout=5)
         )
         await asyncio.sleep(11)
         for session in bench.sessions:
@@ -246,9 +235,7 @@ class TestCloseAll:
     async def test_a_session_added_meanwhile_is_closed_too(self) -> None:
         bench = await DrainBench().fill(2)
         told = asyncio.create_task(
-            close_all_sessions(
-                bench.table, asyncio.get_running_loop(), 1012, "stopping", over=10, answer_timeout=5
-            )
+            close_all_sessions(bench.table, 1012, "stopping", over=10, answer_timeout=5)
         )
         await asyncio.sleep(1)
         await bench.fill(1)
