@@ -11,23 +11,17 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-    UnknownMetricFamily,
-)
+from prometheus_client.metrics_core import Metric, UnknownMetricFamily
 from prometheus_client.registry import Collector
 
 from .. import __version__
-from ..api import Histogram, Metrics
+from ..api import Metrics
 from ..api.metrics import MetricFamily
 from ..api.rare_warning import RareWarning
 from ..metrics import families
 from ..metrics.counters import GatewayCounters
 from ..metrics.families import Family
-from ..metrics.series import buckets, collect
+from ..metrics.series import Row, buckets, collect, metric
 from ..metrics.traffic import Sizes
 from ..pool.backends.backend_pool import BackendPool
 from ..relay.all_sessions.memory_watch import MemoryWatch
@@ -41,8 +35,6 @@ if TYPE_CHECKING:
 _AT_ONCE = 500  # sessions that are looked at in one turn of the loop
 _SIZES = (128, 512, 2_048, 8_192, 32_768, 131_072, 524_288, 2_097_152)
 _WSBALANCERS_SIZES = (128, 256, 512, 1024, 2048, 5120)
-
-Row = tuple[tuple[str, ...], Any]  # the values of the labels, and what was counted
 
 
 class Exposition:
@@ -109,7 +101,7 @@ class Exposition:
 
     def _collect(self, now: _Sessions) -> Iterator[Metric]:
         for family, rows in self._rows(now):
-            yield _metric(family, rows)
+            yield metric(family.name, family, rows)
         yield from collect(self._metrics, self._gauge_failed)
         if self._wsbalancers:
             yield from self._as_wsbalancer()
@@ -132,12 +124,12 @@ class Exposition:
         statuses = {**counters.refusals, 101: counters.sessions.value}
         yield families.HANDSHAKES, [((str(each),), n) for each, n in sorted(statuses.items())]
         yield from self._of_routes(now)
-        yield families.DIALS, [((), counters.dial_durations)]
+        yield families.DIALS, [((), buckets(counters.dial_durations))]
         yield families.WAITING_DIALS, [((), self._waiting_dials())]
-        yield families.FAILOVERS, [((), counters.failover_durations)]
-        yield families.HYDRATIONS, [((), counters.hydration_durations)]
+        yield families.FAILOVERS, [((), buckets(counters.failover_durations))]
+        yield families.HYDRATIONS, [((), buckets(counters.hydration_durations))]
         yield families.HYDRATING, [((), now.hydrating)]
-        yield families.LOOP_DELAY, [((), counters.loop_delays)]
+        yield families.LOOP_DELAY, [((), buckets(counters.loop_delays))]
         yield from self._traffic()
         yield families.CLOSES, sorted(counters.closes.items())
         yield families.CONNECTIONS, [((each.id,), each.active) for each in backends]
@@ -172,27 +164,22 @@ class Exposition:
         both = [(("to_backend",), total.to_backend), (("to_client",), total.to_client)]
         yield families.MESSAGES, [(labels, sizes.messages) for labels, sizes in both]
         yield families.MESSAGE_BYTES, [(labels, sizes.bytes) for labels, sizes in both]
-        yield families.MESSAGE_SIZES, [(labels, (sizes, _SIZES)) for labels, sizes in both]
+        yield families.MESSAGE_SIZES, [(labels, _by_size(sizes)) for labels, sizes in both]
 
     def _as_wsbalancer(self) -> Iterator[Metric]:
         # wsgw has one frontend, which all backends serve.
         frontend = next(iter(self._frontends), "")
-        backends = self._pool.backends
-        sizes = _WSBALANCERS_SIZES
-        new_session = UnknownMetricFamily(
-            families.NEW_SESSION.name, families.NEW_SESSION.help, labels=families.NEW_SESSION.labels
-        )
-        for each in backends:
-            new_session.add_metric((frontend, each.id), each.traffic.sessions)
+        backends = [((frontend, each.id), each) for each in self._pool.backends]
+        new, active, size = families.WSBALANCERS
+        new_session = UnknownMetricFamily(new.name, new.help, labels=new.labels)
+        for labels, each in backends:
+            new_session.add_metric(labels, each.traffic.sessions)
         yield new_session
-        yield _metric(
-            families.ACTIVE_SESSIONS, [((frontend, each.id), each.active) for each in backends]
-        )
-        yield _metric(
-            families.MESSAGE_SIZE,
-            [(("f2b", frontend, each.id), (each.traffic.to_backend, sizes)) for each in backends]
-            + [(("b2f", frontend, each.id), (each.traffic.to_client, sizes)) for each in backends],
-        )
+        yield metric(active.name, active, [(labels, each.active) for labels, each in backends])
+        sent = [(("f2b", *labels), each.traffic.to_backend) for labels, each in backends]
+        sent += [(("b2f", *labels), each.traffic.to_client) for labels, each in backends]
+        rows = [(labels, _by_size(sizes, _WSBALANCERS_SIZES)) for labels, sizes in sent]
+        yield metric(size.name, size, rows)
 
 
 class _Sessions:
@@ -227,24 +214,9 @@ class _Collected(Collector):
         return self._metrics
 
 
-def _metric(family: Family, rows: Iterable[Row]) -> Metric:
-    if family.kind == "histogram":
-        histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels)
-        for labels, counted in rows:
-            histogram.add_metric(labels, *_as_buckets(counted))
-        return histogram
-    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-    metric = kind(family.name, family.help, labels=family.labels)
-    for labels, value in rows:
-        metric.add_metric(labels, value)
-    return metric
-
-
-def _as_buckets(
-    counted: Histogram | tuple[Sizes, tuple[int, ...]],
+def _by_size(
+    sizes: Sizes, limits: tuple[int, ...] = _SIZES
 ) -> tuple[list[tuple[str, float]], float]:
-    if isinstance(counted, Histogram):
-        return buckets(counted)
-    sizes, limits = counted
+    """Returns the cumulative buckets of messages, and the sum of their bytes."""
     cumulated = [*sizes.up_to(limits), sizes.messages]
     return list(zip([*map(str, limits), "+Inf"], cumulated, strict=True)), sizes.bytes

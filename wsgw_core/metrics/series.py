@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
+from typing import Any, cast
 
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -13,8 +14,30 @@ from prometheus_client.metrics_core import (
 )
 
 from ..api.metrics import MAX_SERIES, OVERFLOW, Histogram, MetricFamily, Metrics, label_values
+from .families import Family
 
 GaugeFault = Callable[[MetricFamily, Exception], None]
+Row = tuple[tuple[str, ...], Any]  # the values of the labels, and what was counted
+
+_TYPES: dict[str, Any] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
+
+
+def metric(name: str, family: Family | MetricFamily, rows: Iterable[Row]) -> Metric:
+    """Returns one metric of Prometheus.
+
+    Args:
+        name: its full name.
+        family: its type, help and labels.
+        rows: for each combination of labels a number, or for a histogram what `buckets` returns.
+    """
+    made = _TYPES[family.kind](name, family.help, labels=family.labels)
+    for values, counted in rows:
+        made.add_metric(values, *(counted if family.kind == "histogram" else (counted,)))
+    return cast("Metric", made)
 
 
 def collect(metrics: Metrics, on_fault: GaugeFault) -> Iterator[Metric]:
@@ -25,22 +48,14 @@ def collect(metrics: Metrics, on_fault: GaugeFault) -> Iterator[Metric]:
         on_fault: called for a gauge whose reader raises; the gauge is omitted.
     """
     for family in metrics:
-        name = f"wsgw_{family.name}"
+        rows: Iterable[Row]
         if family.kind == "counter":
-            counter = CounterMetricFamily(name, family.help, labels=family.labels)
-            for values, counted in family.series.items():
-                counter.add_metric(values, counted.value)
-            yield counter
+            rows = ((values, counted.value) for values, counted in family.series.items())
         elif family.kind == "histogram":
-            histogram = HistogramMetricFamily(name, family.help, labels=family.labels)
-            for values, counted in family.series.items():
-                histogram.add_metric(values, *buckets(counted))
-            yield histogram
+            rows = ((values, buckets(counted)) for values, counted in family.series.items())
         else:
-            gauge = GaugeMetricFamily(name, family.help, labels=family.labels)
-            for values, number in _read(family, on_fault).items():
-                gauge.add_metric(values, number)
-            yield gauge
+            rows = _read(family, on_fault).items()
+        yield metric(f"wsgw_{family.name}", family, rows)
 
 
 def buckets(counted: Histogram) -> tuple[list[tuple[str, float]], float]:
