@@ -1,16 +1,18 @@
 """Changes the code in small ways, one at a time, and checks whether the tests detect it.
 
-usage: mutants.py [--sample N] [--seed S] [--jobs J] [--own] [ROOM ...]
+usage: mutants.py [--sample N] [--seed S] [--jobs J] [ROOM ...]
 
 A mutant is one small change that cosmic-ray makes, such as `<` to `<=`. A sample of N mutants is
-taken of each room, at random but the same for the same seed. The tests run in stages: those of the
-mutant's own folder, those of its room, then all tests in memory and the websocket backend's. A
-mutant is caught if a stage fails, and survives if all pass. If a stage takes LONGER times as long
-as with the unchanged code, it is ended: the mutant hangs, and is not caught, since a test must
-bound what it waits for. With --own the last stage is left out, which takes longest.
+taken of each room, at random but the same for the same seed. The tests of a room run once with the
+unchanged code, which records the lines that each test runs. For a mutant only those tests run that
+run a line of the changed statement, the fastest first. What a module runs at its import, such as a
+default or a constant, belongs to no test: for it all tests run that run code in the folder of the
+module, first those that run code of the module itself.
 
-The unchanged code comes first, and its tests must pass. The exit status is 0 if at least BAR
-percent of the mutants are caught, 1 if fewer are, 2 if the unchanged code fails.
+A mutant is caught if a test fails, and survives if all pass or no test covers it. If the tests take
+LONGER times as long as with the unchanged code, they are ended: the mutant hangs, and is not
+caught, since a test must bound what it waits for. The exit status is 0 if at least BAR percent of
+the mutants are caught, 1 if fewer are, 2 if the unchanged code fails or a signal ends the run.
 
 The working tree stays as it is: each job changes a copy, in build/mutants/.
 """
@@ -18,6 +20,8 @@ The working tree stays as it is: each job changes a copy, in build/mutants/.
 from __future__ import annotations
 
 import argparse
+import asyncio
+import difflib
 import os
 import random
 import re
@@ -25,26 +29,25 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Literal
+from typing import Any, Literal
 
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
+from lines_of_tests import Record
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIES = ROOT / "build" / "mutants"
 BAR = 95
 LONGER = 4  # times
-AT_LEAST = 30.0  # seconds: the least bound of a stage
-FIRST = 1800.0  # seconds: the bound of a stage with the unchanged code
+AT_LEAST = 30.0  # seconds: the least bound of a mutant's tests
+FIRST = 1800.0  # seconds: the bound of a room's tests with the unchanged code
 
-# Rooms, and the tests that should detect changes: a folder like the room's, and others.
+# Rooms, and the tests that should detect changes: folders or files.
 ROOMS = {
     "relay": ("wsgw_core/relay", "tests/core/relay"),
     "pool": ("wsgw_core/pool", "tests/core/pool"),
@@ -56,10 +59,6 @@ ROOMS = {
     ),
     "wsgw_ws": ("plugins/wsgw_ws/src/wsgw_ws", "plugins/wsgw_ws/tests"),
 }
-ALL_IN_MEMORY = (
-    *("tests/core", "plugins/wsgw_ws/tests", "tests/journeys/test_admin_security.py"),
-    *("--ignore", "tests/core/config", "--ignore", "tests/core/scaffold"),
-)
 NO_CHANGE = re.compile(r"slots=True|TYPE_CHECKING")  # lines whose changes no test can detect
 
 # The first test catches most changes of some operators; these are the subtle operators.
@@ -70,11 +69,14 @@ OPERATORS = re.compile(
     r"|ExceptionReplacer|NumberReplacer|ZeroIterationForLoop)"
 )
 
-PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
 
-Outcome = Literal["caught", "survived", "hangs"]
-OTHERS: dict[Outcome, str] = {"survived": "survive", "hangs": "hang"}
-Stage = tuple[str, ...]  # the arguments of pytest
+Outcome = Literal["caught", "survived", "not covered", "hangs"]
+OTHERS: dict[Outcome, str] = {
+    "survived": "survive",
+    "not covered": "are not covered",
+    "hangs": "hang",
+}
 
 
 @dataclass(frozen=True)
@@ -98,14 +100,6 @@ class Mutant:
     def __str__(self) -> str:
         return f"{self.file}:{self.line} {self.operator.removeprefix('core/')}"
 
-    @property
-    def stages(self) -> list[Stage]:
-        """Returns the stages of tests before all in memory; the first failure ends them."""
-        code, *tests = ROOMS[self.room]
-        own = Path(tests[0], self.file.parent.relative_to(code))
-        folders = [own] if own != Path(tests[0]) and (ROOT / own).is_dir() else []
-        return [*((str(folder),) for folder in folders), tuple(tests)]
-
 
 def mutants(room: str) -> Iterator[Mutant]:
     """Yields all mutants of a room."""
@@ -124,101 +118,121 @@ def mutants(room: str) -> Iterator[Mutant]:
 
 
 def copy_tree(copy: Path) -> Path:
-    """Copies the files that git knows and compiles them once; returns the copy's path."""
-    shutil.rmtree(copy, ignore_errors=True)
+    """Copies the files that git knows; returns the copy's path."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in names.split("\0"):
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
-    environment = _environment(copy)
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [*PYTEST, "--collect-only", *ALL_IN_MEMORY]
-    subprocess.run(command, cwd=copy, env=environment, check=True, stdout=subprocess.DEVNULL)
     return copy
 
 
-def _environment(copy: Path) -> dict[str, str]:
+async def run_tests(copy: Path, *arguments: str, bound: float, keep: bool) -> tuple[Outcome, str]:
+    """Runs pytest on a copy, up to the first failure; also returns what it printed.
+
+    Args:
+        copy: the copy.
+        arguments: the arguments of pytest.
+        bound: after so many seconds pytest is ended.
+        keep: whether the compiled files are kept.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *PYTEST,
+        *arguments,
+        cwd=copy,
+        env=_environment(copy, keep=keep),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(bound):
+            output = (await process.communicate())[0].decode("utf-8", "replace")
+    except TimeoutError:
+        return "hangs", ""
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    if process.returncode == 0:
+        return "survived", output
+    return ("hangs" if "Timeout (" in output else "caught"), output
+
+
+def _environment(copy: Path, *, keep: bool) -> dict[str, str]:
     sources = [copy, *sorted(copy.glob("plugins/*/src"))]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, sources)),
-        "PYTHONDONTWRITEBYTECODE": "1",  # a mutant's compiled files are not kept
+        "PYTHONDONTWRITEBYTECODE": "" if keep else "1",
     }
 
 
-class Judge:
-    """Runs stages of tests; a stage gets a bound once it has passed with the unchanged code.
+async def record(copy: Path, room: str) -> Record:
+    """Runs all tests of a room with the unchanged code; the exit status is 2 if one fails."""
+    code, *tests = ROOMS[room]
+    file = COPIES / f"{room}.json"
+    options = ["-p", "tools.lines_of_tests", f"--code={code}", f"--record={file}"]
+    outcome, output = await run_tests(copy, *options, *tests, bound=FIRST, keep=True)
+    if outcome != "survived":
+        print(f"{output}\nthe unchanged code fails: {room} {outcome}")
+        sys.exit(2)
+    return Record(file)
 
-    Args:
-        last: the stage after a mutant's own stages.
 
-    Attributes:
-        bounds: seconds that each stage may take.
-    """
-
-    def __init__(self, *last: Stage) -> None:
-        self.bounds: dict[Stage, float] = {}
-        self._last = last
-
-    def stages(self, mutant: Mutant) -> tuple[Stage, ...]:
-        """Returns a mutant's stages; the first failure ends them."""
-        return (*mutant.stages, *self._last)
-
-    def run(self, copy: Path, stage: Stage) -> tuple[Outcome, str]:
-        """Runs a stage on a copy, up to the first failure; also returns what pytest printed."""
-        with subprocess.Popen(
-            [*PYTEST, "-x", *stage],
-            cwd=copy,
-            env=_environment(copy),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            text=True,
-        ) as process:
-            try:
-                output, _ = process.communicate(timeout=self.bounds.get(stage, FIRST))
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                return "hangs", ""
-        if process.returncode == 0:
-            return "survived", output
-        return ("hangs" if "Timeout (" in output else "caught"), output
-
-    def measure(self, copy: Path, stage: Stage, jobs: int) -> str:
-        """Runs a stage with the unchanged code and records its duration.
-
-        Args:
-            copy: an unchanged copy.
-            stage: the stage to run.
-            jobs: the number of stages that run at the same time later and slow each other down.
-
-        Returns:
-            The output of pytest if the stage fails; empty if it passes.
-        """
-        began = time.monotonic()
-        outcome, output = self.run(copy, stage)
-        self.bounds[stage] = max(AT_LEAST, LONGER * jobs * (time.monotonic() - began))
-        return "" if outcome == "survived" else output or "it hangs"
-
-    def judge(self, mutant: Mutant, copy: Path) -> Outcome:
-        """Makes a mutant in a copy and runs the tests on it."""
-        file = copy / mutant.file
-        original, times = file.read_text("utf-8"), file.stat()
-        changed = mutate_code(original, get_operator(mutant.operator)(), mutant.occurrence)
-        if changed is None:
-            raise RuntimeError(f"no such place: {mutant}")
+async def judge(mutant: Mutant, copy: Path, tests: list[str], bound: float) -> Outcome:
+    """Makes a mutant in a copy, runs the tests on it, and prints the outcome."""
+    file = copy / mutant.file
+    original, times = file.read_text("utf-8"), file.stat()
+    changed = mutate_code(original, get_operator(mutant.operator)(), mutant.occurrence)
+    if changed is None:
+        raise RuntimeError(f"no such place: {mutant}")
+    outcome: Outcome = "not covered"
+    if tests:
+        list_of_tests = copy / "tests.txt"
+        list_of_tests.write_text("\n".join(tests), "utf-8")
         file.write_text(changed, "utf-8")
         try:
-            for stage in self.stages(mutant):
-                outcome, _ = self.run(copy, stage)
-                if outcome != "survived":
-                    return outcome
-            return "survived"
+            outcome, _ = await run_tests(copy, f"@{list_of_tests}", bound=bound, keep=False)
         finally:
             file.write_text(original, "utf-8")
             os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))  # the file that was compiled
+    print(f"{outcome:11} {mutant}", flush=True)
+    if outcome != "caught":
+        lines = difflib.unified_diff(original.splitlines(), changed.splitlines(), n=0, lineterm="")
+        print(*(f"    {line}" for line in list(lines)[3:]), sep="\n", flush=True)
+    return outcome
+
+
+async def judge_all(sample: list[Mutant], jobs: int) -> list[Outcome]:
+    """Returns the outcomes of a sample."""
+    shutil.rmtree(COPIES, ignore_errors=True)
+    first = copy_tree(COPIES / "0")
+    rooms = dict.fromkeys(mutant.room for mutant in sample)
+    records = {room: await record(first, room) for room in rooms}
+    copies = [first, *(shutil.copytree(first, COPIES / str(job)) for job in range(1, jobs))]
+    outcomes: dict[Mutant, Outcome] = {}
+    left = iter(sample)
+
+    async def work(copy: Path) -> None:
+        for mutant in left:
+            tests, seconds = records[mutant.room].tests(copy, mutant.file, mutant.line)
+            bound = max(AT_LEAST, LONGER * jobs * seconds)
+            outcomes[mutant] = await judge(mutant, copy, tests, bound)
+
+    async with asyncio.TaskGroup() as group:
+        for copy in copies:
+            group.create_task(work(copy))
+    return [outcomes[mutant] for mutant in sample]
+
+
+async def until_signal(work: Coroutine[Any, Any, list[Outcome]]) -> list[Outcome]:
+    """Returns the result of work; a signal cancels it, which ends the tests that run."""
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
 
 
 def main() -> int:
@@ -227,7 +241,6 @@ def main() -> int:
     arguments.add_argument("--sample", type=int, default=10, help="mutants of each room")
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--jobs", type=int, default=os.cpu_count())
-    arguments.add_argument("--own", action="store_true", help="only the room's own tests")
     arguments.add_argument("rooms", nargs="*", metavar="ROOM", help=f"of {', '.join(ROOMS)}")
     chosen = arguments.parse_args()
     if unknown := set(chosen.rooms) - set(ROOMS):
@@ -237,27 +250,10 @@ def main() -> int:
     for room in chosen.rooms or ROOMS:
         found = list(mutants(room))
         sample += choice.sample(found, min(chosen.sample, len(found)))
-    copies = [copy_tree(COPIES / str(job)) for job in range(chosen.jobs)]
-    judge = Judge() if chosen.own else Judge(ALL_IN_MEMORY)
-    for stage in dict.fromkeys(stage for mutant in sample for stage in judge.stages(mutant)):
-        if said := judge.measure(copies[0], stage, chosen.jobs):
-            print(f"{said}\nthe unchanged code fails: {' '.join(stage)}")
-            return 2
-    free: SimpleQueue[Path] = SimpleQueue()
-    for copy in copies:
-        free.put(copy)
-
-    def judged(mutant: Mutant) -> Outcome:
-        copy = free.get()
-        try:
-            outcome = judge.judge(mutant, copy)
-        finally:
-            free.put(copy)
-        print(f"{outcome:8} {mutant}", flush=True)
-        return outcome
-
-    with ThreadPoolExecutor(chosen.jobs) as jobs:
-        outcomes = list(jobs.map(judged, sample))
+    try:
+        outcomes = asyncio.run(until_signal(judge_all(sample, chosen.jobs)))
+    except asyncio.CancelledError:
+        return 2
     return report(sample, outcomes)
 
 
