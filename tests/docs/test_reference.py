@@ -409,7 +409,7 @@ def test_admin_api_statuses_are_those_of_the_code(page: Any, root: Path) -> None
     text = page("reference/admin-api.md")
     table = text[text.index("## Answers") : text.index("## What is listed")]
     documented = {int(cells[0]) for cells in rows(table) if cells[0].isdigit()}
-    files = [f"admin/{name}.py" for name in ("application", "guard", "queries", "answers")]
+    files = [f"admin/{name}.py" for name in ("application", "guard", "queries", "actions")]
     assert documented == numbers(root, files, 300, 600) - {500}
     for reason in get_args(answers.Reason):
         assert reason in text or reason == "InternalError"

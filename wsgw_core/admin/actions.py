@@ -11,7 +11,7 @@ from aiohttp import web
 from ..control import commands
 from ..control.control import Control
 from ..control.outcome import Outcome
-from .answers import answer, failed, no_action_required, not_implemented, success
+from .answers import failed, success
 from .calls import NO_ACTION, Call
 
 _BINARY = "application/octet-stream"
@@ -88,14 +88,12 @@ async def _message(request: web.Request) -> commands.SendToClient:
 def _answered(call: Call, outcome: Outcome) -> web.Response:
     if outcome.result == "done":
         report = outcome.report
-        if report is None:
-            return success()
-        return answer({"result": "success", "summary": report.summary, **asdict(report)})
+        return success() if report is None else success(summary=report.summary, **asdict(report))
     if outcome.result == "unsupported":
-        return not_implemented()
+        return failed("NotImplemented", 501)
     if outcome.result in ("refused", "forbidden"):
         status = 403 if outcome.result == "forbidden" else 200
         return failed("; ".join(outcome.problems), status)
     if outcome.result == "unchanged" or call.unknown == NO_ACTION:
-        return no_action_required()
+        return success(reason=NO_ACTION)
     return failed()

@@ -39,14 +39,9 @@ def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = Non
     )
 
 
-def success() -> web.Response:
-    """Returns the answer of a successful action."""
-    return answer({"result": "success"})
-
-
-def no_action_required() -> web.Response:
-    """Returns the answer of an action that had nothing to change."""
-    return answer({"result": "success", "reason": "NoActionRequired"})
+def success(**more: object) -> web.Response:
+    """Returns the answer of a successful action, with more keys."""
+    return answer({"result": "success", **more})
 
 
 def failed(
@@ -63,8 +58,3 @@ def failed(
     """
     body = {"result": "failed"} if reason is None else {"result": "failed", "reason": reason}
     return answer(body, status, headers)
-
-
-def not_implemented() -> web.Response:
-    """Returns the answer of an action that the configuration does not allow."""
-    return failed("NotImplemented", 501)

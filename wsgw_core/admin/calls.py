@@ -34,11 +34,6 @@ class Call:
     answer: Answer = "action"
     unknown: str = ""
 
-    @property
-    def is_action(self) -> bool:
-        """Whether it changes something."""
-        return self.method == "POST"
-
 
 NO_ACTION = "NoActionRequired"
 _FAILED = "failed"

@@ -147,8 +147,9 @@ class AdminServer:
     def _responders(self) -> dict[str, Respond]:
         queries = Queries(self._control)
         actions = Actions(self._control, may_name_files=self._options.allow_file_paths)
+        posts = [call for call in CALLS if call.method == "POST"]
         return {
-            **{each.name: partial(actions.respond, each) for each in CALLS if each.is_action},
+            **{call.name: partial(actions.respond, call) for call in posts},
             "backends.list": queries.backends,
             "backends.config": queries.backend_config,
             "sessions.list": queries.sessions,

@@ -20,10 +20,3 @@ class BadRequest(Exception):
         self.text = text
         self.headers = headers
         super().__init__(text)
-
-
-class TooManyHeaders(BadRequest):
-    """The request has more header lines than allowed."""
-
-    def __init__(self, maximum: int) -> None:
-        super().__init__(431, f"more than {maximum} headers")

@@ -13,7 +13,7 @@ from ..relay.session.session import Session
 from ..relay.session.session_opener import Refused
 from ..websocket import CompressionOptions, HeadReader, HeadTooLarge, StrayByte, session_ends
 from . import answers
-from .bad_request import BadRequest, TooManyHeaders
+from .bad_request import BadRequest
 from .client_socket import ClientSocket
 from .forwarded import Peer
 from .polling_clients import PollingClients
@@ -171,7 +171,7 @@ class ClientHandshake(asyncio.Protocol):
             request = RequestHead.parse(head, settings.max_header_count)
             asked = WebSocketRequest.check(request, settings.compression.accepted_offers())
         except BadRequest as error:
-            if isinstance(error, TooManyHeaders):
+            if error.status == 431:
                 settings.counters.headers_too_many.value += 1
             else:
                 settings.counters.handshakes_malformed.value += 1

@@ -16,7 +16,7 @@ from websockets.headers import parse_extension, parse_subprotocol
 from websockets.server import ServerProtocol
 from websockets.utils import accept_key
 
-from .bad_request import BadRequest, TooManyHeaders
+from .bad_request import BadRequest
 from .request_target import is_host, path_of
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -56,8 +56,8 @@ class RequestHead:
             max_headers: the maximum number of headers.
 
         Raises:
-            BadRequest: the head is not HTTP/1.1, malformed, or framed so that it can hide requests.
-            TooManyHeaders: there are more headers than allowed.
+            BadRequest: the head is not HTTP/1.1, malformed, or framed so that it can hide requests;
+                with status 431 if it has more headers than allowed.
         """
         first, *lines = head.removeprefix(b"\r\n").removesuffix(b"\r\n\r\n").split(b"\r\n")
         match = _REQUEST_LINE.fullmatch(first)
@@ -68,7 +68,7 @@ class RequestHead:
         if match[3] != b"1.1":
             raise BadRequest(505, "only HTTP/1.1 is supported")
         if len(lines) > max_headers:
-            raise TooManyHeaders(max_headers)
+            raise BadRequest(431, f"more than {max_headers} headers")
         headers = Headers()
         for line in lines:
             name, colon, value = line.partition(b":")

@@ -13,13 +13,17 @@ from wsgw_core.admin import answers
     [
         (answers.success(), 200, '{"result":"success"}'),
         (
-            answers.no_action_required(),
+            answers.success(reason="NoActionRequired"),
             200,
             '{"result":"success","reason":"NoActionRequired"}',
         ),
         (answers.failed(), 200, '{"result":"failed"}'),
         (answers.failed("NotFound", 404), 404, '{"result":"failed","reason":"NotFound"}'),
-        (answers.not_implemented(), 501, '{"result":"failed","reason":"NotImplemented"}'),
+        (
+            answers.failed("NotImplemented", 501),
+            501,
+            '{"result":"failed","reason":"NotImplemented"}',
+        ),
         (answers.answer(["ü\u202e"], 503), 503, '["\\u00fc\\u202e"]'),
     ],
 )
