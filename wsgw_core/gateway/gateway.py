@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 from ..api import CloseCause, ConfigurationError, Metrics, ReadBatch, Turns
 from ..config.address import Address, id_from_address
@@ -22,7 +21,6 @@ from ..metrics.loop_delay import LoopDelay
 from ..plugins.open_plugins import PluginSet
 from ..plugins.plugin_specs import PluginSpecs
 from ..pool.backends.backend_pool import BackendPool
-from ..pool.membership.backend_changes import BackendChanges
 from ..relay.all_sessions.close_all import close_all_sessions
 from ..relay.all_sessions.memory_watch import MemoryWatch
 from ..relay.all_sessions.session_table import SessionTable
@@ -34,14 +32,6 @@ from .frontend_settings import handshake_settings, make_admission, make_client_t
 from .generation import Generation, Generations
 from .session_settings import SessionSettings
 from .upstream import Upstream
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedReload:
-    """A reload whose fallible steps are done; see Gateway.prepare."""
-
-    generation: Generation
-    changes: BackendChanges
 
 
 class Gateway:
@@ -160,16 +150,7 @@ class Gateway:
             ConfigurationError: the configuration is not usable, or the gateway is stopping; nothing
                 was changed.
         """
-        return self.carry_out(await self.prepare(config, specs))
-
-    async def prepare(self, config: GatewayConfig, specs: PluginSpecs) -> PreparedReload:
-        """Does all steps of a reload that can fail; they do not affect clients or sessions.
-
-        Pass the result to `carry_out` in the same turn of the event loop.
-
-        Raises:
-            ConfigurationError: see `reload`.
-        """
+        # What can fail comes first, and affects neither clients nor sessions.
         generation = await self._generations.prepare(config, specs)
         try:
             changes = await self.upstream.prepare(generation)
@@ -180,17 +161,13 @@ class Gateway:
             changes.discard()
             self._generations.discard(generation)
             raise ConfigurationError("the gateway is stopping")
-        return PreparedReload(generation, changes)
-
-    def carry_out(self, prepared: PreparedReload) -> ReloadReport:
-        """Carries out a prepared reload; cannot fail."""
-        opener, frontend, generation = self.opener, self._frontend, prepared.generation
-        assert frontend is not None  # noqa: S101 - for the type checker
+        # The rest cannot fail, and happens in one turn of the event loop.
+        assert self._frontend is not None  # noqa: S101 - for the type checker
         old, before = self._generations.current, self.pool.backends
         self._generations.take(generation)
-        self.upstream.carry_out(prepared.changes)
-        opener.serve_by(generation.routes)
-        frontend.serve_by(self._handshake_settings(generation), generation.tls)
+        self.upstream.carry_out(changes)
+        self.opener.serve_by(generation.routes)
+        self._frontend.serve_by(self._handshake_settings(generation), generation.tls)
         return ReloadReport.of(
             {each.id: each for each in before},
             {each.id: each for each in self.pool.backends},

@@ -81,7 +81,9 @@ class LocalControl:
         """See Control."""
         try:
             if isinstance(command, commands.Reload):
-                return Outcome("done", report=await self._read_anew())
+                if self._reload is None:
+                    return UNSUPPORTED
+                return Outcome("done", report=await self._reload())
             changed = await self._acts[type(command)](command)
         except _NotDone as not_done:
             return not_done.outcome
@@ -164,11 +166,6 @@ class LocalControl:
     async def metrics(self) -> str:
         """See Control."""
         return (await self._gateway.exposition.text()).decode()
-
-    async def _read_anew(self) -> ReloadReport:
-        if self._reload is None:
-            raise _NotDone(UNSUPPORTED)
-        return await self._reload()
 
     async def _add_backend(self, command: commands.AddBackend) -> bool:
         plugins = self._gateway.generation.specs.plugins

@@ -6,8 +6,7 @@ import asyncio
 import logging
 from weakref import WeakValueDictionary
 
-from ..api import Policy, ReadBatch, SessionListener
-from ..config.failover_options import FailoverOptions
+from ..api import Policy, ReadBatch
 from ..config.gateway_config import GatewayConfig
 from ..config.route_options import RouteOptions
 from ..metrics.counters import GatewayCounters
@@ -82,51 +81,33 @@ class SessionSettings:
         plugins: PluginSet,
     ) -> Route:
         gates, valves = own.gates, own.valves
+        failover, group = config.failover, ""
         if options is not None:
             gates = shared.gates if options.gates is None else gates
             valves = shared.valves if options.valves is None else valves
-        context = self._context(
-            config,
-            options,
-            tuple(
-                ConfiguredValve(each.registration.kind, plugins.of(each), each.on_error)
-                for each in valves
-            ),
-            tuple(map(plugins.of, shared.listeners)),
-            self._policy(own.policies or shared.policies, plugins),
-            plugins,
-        )
-        return Route(options, tuple(map(plugins.of, gates)), context)
-
-    def _context(
-        self,
-        config: GatewayConfig,
-        route: RouteOptions | None,
-        valves: tuple[ConfiguredValve, ...],
-        listeners: tuple[SessionListener, ...],
-        policy: Policy | None,
-        plugins: PluginSet,
-    ) -> SessionContext:
-        failover, group = config.failover, ""
-        if route is not None:
-            failover, group = route.failover_over(failover), route.group
-        return SessionContext(
+            failover, group = options.failover_over(failover), options.group
+        policy = self._policy(own.policies or shared.policies, plugins)
+        limiters = DialLimiters(*config.groups[group].dial_bounds)
+        context = SessionContext(
             clock=asyncio.get_running_loop(),
-            route=route.id if route is not None else "",
+            route=options.id if options is not None else "",
             failover=failover,
             limits=config.limits,
             drain=config.drain,
             reconnect_header=config.server.reconnect_header,
             dialler=Dialler(
                 BackendGroup(self._pool, group, policy),
-                self._limiters_of(group, config.groups[group]),
+                self._dial_limiters.setdefault(group, limiters),
                 failover.retry_statuses,
                 self._counters,
                 self._logger,
                 failover.scout_interval,
             ),
-            valves=valves,
-            listeners=listeners,
+            valves=tuple(
+                ConfiguredValve(each.registration.kind, plugins.of(each), each.on_error)
+                for each in valves
+            ),
+            listeners=tuple(map(plugins.of, shared.listeners)),
             plugins=plugins,
             table=self._table,
             poison_lock=self._poison_lock,
@@ -134,6 +115,7 @@ class SessionSettings:
             counters=self._counters,
             logger=self._logger,
         )
+        return Route(options, tuple(map(plugins.of, gates)), context)
 
     def _policy(self, specs: tuple[PluginSpec, ...], plugins: PluginSet) -> Policy | None:
         """Returns the policy of a group; None without specs."""
@@ -145,10 +127,3 @@ class SessionSettings:
                 self._logger,
             )
         return None
-
-    def _limiters_of(self, group: str, failover: FailoverOptions) -> DialLimiters:
-        limiters = self._dial_limiters.get(group)
-        if limiters is None:
-            limiters = DialLimiters(*failover.dial_bounds)
-            self._dial_limiters[group] = limiters
-        return limiters

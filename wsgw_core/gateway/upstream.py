@@ -224,12 +224,9 @@ class Upstream:
     def _drain_rate(self) -> float:
         return self._generations.current.config.drain.rate
 
-    def _context(self, spec: BackendSpec) -> BackendContext:
-        return self._context_in(self._generations.current, spec)
-
-    def _context_in(self, generation: Generation, spec: BackendSpec) -> BackendContext:
-        """Returns the context for the plugin of a backend."""
-        config = generation.config
+    def _context(self, spec: BackendSpec, generation: Generation | None = None) -> BackendContext:
+        """Returns the context for the plugin of a backend, of the present generation by default."""
+        config = (generation or self._generations.current).config
         failover = config.groups[spec.group]
         return BackendContext(
             backend_id=spec.id,
@@ -266,7 +263,7 @@ class Upstream:
         gone: Sequence[BackendSpec],
     ) -> BackendChanges:
         changes = BackendChanges(self._backends, self._discoveries, self._deletions, new, gone)
-        await changes.prepare(lambda spec: self._context_in(generation, spec), self._discovery)
+        await changes.prepare(lambda spec: self._context(spec, generation), self._discovery)
         return changes
 
     def _discovery(self, spec: BackendSpec) -> Discovery:
