@@ -254,26 +254,28 @@ def _paths_to(model: type[BaseModel], key: str) -> Iterator[KeyPath]:
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
     """Returns the only model in an annotation such as `Model` or `Model | None`, or None."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return model_in(get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        models = [found for option in get_args(annotation) if (found := model_in(option))]
-        return models[0] if len(models) == 1 else None
-    return None
+    models = [
+        each
+        for each in _alternatives(annotation)
+        if isinstance(each, type) and issubclass(each, BaseModel)
+    ]
+    return models[0] if len(models) == 1 else None
 
 
 def item_type(annotation: Any) -> Any:
     """Returns `T` for `tuple[T, ...]`, `list[T]` and their unions with None; otherwise None."""
+    lists = [each for each in _alternatives(annotation) if get_origin(each) in (tuple, list)]
+    return get_args(lists[0])[0] if len(lists) == 1 else None
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    """Returns the types in an annotation: `A` and `None` for `Annotated[A, ...] | None`."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        return item_type(get_args(annotation)[0])
+        return _alternatives(get_args(annotation)[0])
     if origin in (Union, types.UnionType):
-        lists = [found for option in get_args(annotation) if (found := item_type(option))]
-        return lists[0] if len(lists) == 1 else None
-    return get_args(annotation)[0] if origin in (tuple, list) else None
+        return [each for option in get_args(annotation) for each in _alternatives(option)]
+    return [annotation]
 
 
 def _without_key_mark(location: KeyPath) -> KeyPath:

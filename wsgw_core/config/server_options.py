@@ -16,30 +16,12 @@ from .names import Name
 from .server_tls_options import ServerTlsOptions
 
 _WITHOUT_EFFECT: dict[str, Any] = {"deprecated": True}  # see Options
-
-
 _BUFFER = Field(
     default=1024,
     description="accepted for wsbalancer's files, without effect: buffers begin small and grow"
     " with the messages; `limits` bounds them",
     json_schema_extra=_WITHOUT_EFFECT,
 )
-
-
-_WRITE_TIMEOUT = Field(
-    default=10.0,
-    description="accepted for wsbalancer's files, without effect: an answer is a few hundred bytes,"
-    " and `limits.close-timeout` closes a client that does not read",
-    json_schema_extra=_WITHOUT_EFFECT,
-)
-
-
-_WITE_TIMEOUT = Field(
-    default=10.0,
-    description="wsbalancer's spelling of `write-timeout`; without effect too",
-    json_schema_extra=_WITHOUT_EFFECT,
-)
-
 
 # The names in wsbalancer and in other programs.
 _LoggingLevel = Literal["DEBUG", "INFO", "WARN", "ERROR"]
@@ -72,8 +54,17 @@ class FrontendOptions(Options):
         description="maximum size of the head of a client's request; none:"
         " `limits.max-header-bytes`",
     )
-    write_timeout: Duration = _WRITE_TIMEOUT
-    wite_timeout: Duration = _WITE_TIMEOUT
+    write_timeout: Duration = Field(
+        default=10.0,
+        description="accepted for wsbalancer's files, without effect: an answer is a few hundred"
+        " bytes, and `limits.close-timeout` closes a client that does not read",
+        json_schema_extra=_WITHOUT_EFFECT,
+    )
+    wite_timeout: Duration = Field(
+        default=10.0,
+        description="wsbalancer's spelling of `write-timeout`; without effect too",
+        json_schema_extra=_WITHOUT_EFFECT,
+    )
     keepalive: Literal["per-leg", "end-to-end"] = Field(
         default="per-leg",
         description="who answers the pings of clients: the gateway at once, or their backend, so"
