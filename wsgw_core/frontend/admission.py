@@ -6,15 +6,11 @@ import random
 import sys
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING
 
-from ..api import Clock, Refusal
+from ..api import Clock, Counter, Refusal
 from ..file_limit import REFUSED_AT_ONCE
-
-if TYPE_CHECKING:
-    from ..api import Counter
-    from ..metrics.counters import GatewayCounters
-    from .trusted_proxies import TrustedProxies
+from ..metrics.counters import GatewayCounters
+from .trusted_proxies import TrustedProxies
 
 # The maximum number of refused connections of one network that wait for their answer. Further ones
 # get no answer, so that one network cannot use up the room for the answers to others.

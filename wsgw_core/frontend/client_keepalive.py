@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ..websocket import Backlog
-    from .client_socket import ClientSocket
+from ..websocket import Backlog
+from .client_socket import ClientSocket
 
 
 class ClientKeepalive:

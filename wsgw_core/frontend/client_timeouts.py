@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
 
 from ..api import Clock
+from ..metrics.counters import GatewayCounters
 from ..websocket import LEAST_RATE, session_ends
 from .client_keepalive import ClientKeepalive
-
-if TYPE_CHECKING:
-    from ..metrics.counters import GatewayCounters
-    from .client_socket import ClientSocket
+from .client_socket import ClientSocket
 
 _PONG_ARRIVES = 0.1  # maximum seconds between the arrival of a pong and its reading
 _ROUNDS = 8  # rounds in the shortest of the configured times

@@ -6,18 +6,15 @@ import asyncio
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING
 
 from ..api import CloseCause
 from ..config.address import Address
 from ..websocket.session_ends import GATEWAY_STOPPED
 from .acceptor import Acceptor
 from .client_socket import ClientSocket
+from .client_timeouts import ClientTimeouts
 from .handshake import ClientHandshake, HandshakeSettings
-
-if TYPE_CHECKING:
-    from .client_timeouts import ClientTimeouts
-    from .server_tls import ServerTls
+from .server_tls import ServerTls
 
 _BACKLOG = 4096
 _FAMILY_IS_MISSING = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)

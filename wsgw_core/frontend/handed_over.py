@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
-if TYPE_CHECKING:
-    from aiohttp.abc import AbstractStreamWriter
-
-    from .frontend_server import FrontendServer
+from .frontend_server import FrontendServer
 
 _UPGRADE = {"Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Version": "13"}
 

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from ..api import CloseCause, Handshake, Headers, Limits, ReadBatch, Refusal, Turns
+from ..metrics.counters import GatewayCounters
 from ..relay.session.session import Session
-from ..relay.session.session_opener import Refused
+from ..relay.session.session_opener import Refused, SessionOpener
 from ..websocket import CompressionOptions, HeadReader, HeadTooLarge, StrayByte, session_ends
 from . import answers
+from .admission import Admission
+from .allowed_origins import AllowedOrigins
 from .bad_request import BadRequest
 from .client_socket import ClientSocket
 from .forwarded import Peer
 from .polling_clients import PollingClients
 from .request_head import RequestHead, WebSocketRequest
+from .request_headers import RequestHeaders
 from .server_tls import client_subject
-
-if TYPE_CHECKING:
-    import logging
-
-    from ..metrics.counters import GatewayCounters
-    from ..relay.session.session_opener import SessionOpener
-    from .admission import Admission
-    from .allowed_origins import AllowedOrigins
-    from .request_headers import RequestHeaders
-    from .trusted_proxies import TrustedProxies
+from .trusted_proxies import TrustedProxies
 
 _EARLY_BYTES = 64 * 1024  # maximum from a client before it is answered
 _COPIES = 4  # of a head until the client is answered: as bytes, as text, for the backend

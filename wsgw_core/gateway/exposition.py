@@ -8,7 +8,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prometheus_client import PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import Metric, UnknownMetricFamily
@@ -27,10 +27,8 @@ from ..pool.backends.backend_pool import BackendPool
 from ..relay.all_sessions.memory_watch import MemoryWatch
 from ..relay.all_sessions.routes import Routes
 from ..relay.all_sessions.session_table import SessionTable
+from ..relay.session.session import Session
 from ..relay.session.session_state import State
-
-if TYPE_CHECKING:
-    from ..relay.session.session import Session
 
 _AT_ONCE = 500  # sessions that are looked at in one turn of the loop
 _SIZES = (128, 512, 2_048, 8_192, 32_768, 131_072, 524_288, 2_097_152)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
-
-    from .exposition import Exposition
+from .exposition import Exposition
 
 _TIMEOUT = 10.0  # seconds for which another thread waits for the event loop
 

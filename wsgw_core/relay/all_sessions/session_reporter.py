@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ...api import BackendDeclined, Close, Message, Session, SessionListener
 from ...api.rare_warning import RareWarning
 from ...control import events
+from ...control.event_stream import EventStream
+from ...metrics.counters import GatewayCounters
 from ...pool.dialling.backend_search import NoBackend
-
-if TYPE_CHECKING:
-    from ...control.event_stream import EventStream
-    from ...metrics.counters import GatewayCounters
 
 
 class ReportedSession(Protocol):

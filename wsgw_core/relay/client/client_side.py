@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ...api import CloseCause, Message, ReplyOutcome
 from ..delivery.read_pauses import Readable, ReadPauses
-from ..delivery.traffic_account import SentCounts
+from ..delivery.session_sink import SessionSink
+from ..delivery.traffic_account import SentCounts, TrafficAccount
 from .forwarded_pings import ForwardedPings
-
-if TYPE_CHECKING:
-    from ..delivery.session_sink import SessionSink
-    from ..delivery.traffic_account import TrafficAccount
 
 
 class ClientEnd(Readable, SentCounts, Protocol):

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ...api import Clock, Close, EndMeaning
-
-if TYPE_CHECKING:
-    from ...pool.backends.backend_pool import PooledBackend
-    from .poison import PoisonLock
+from ...pool.backends.backend_pool import PooledBackend
+from .poison import PoisonLock
 
 _SUSPICIOUS = 2  # after this many deaths during hydrations, the next one runs alone
 

@@ -7,12 +7,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ...api import Clock, Close, CloseCode, HydrationRefused, Message
-
-if TYPE_CHECKING:
-    from .session_sink import SessionSink
+from .session_sink import SessionSink
 
 _LONGEST_REASON = 200  # characters; a valve may quote what a backend says
 

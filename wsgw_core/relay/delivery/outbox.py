@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...api import Close, Message
 from ...api.metrics import Counter
@@ -13,10 +13,8 @@ from ..all_sessions.session_context import SessionContext
 from .ledger import Ledger
 from .poison import CautiousReplay, Deaths
 from .read_pauses import PauseReason, ReadPauses
+from .session_sink import SessionSink
 from .traffic_account import TrafficAccount
-
-if TYPE_CHECKING:
-    from .session_sink import SessionSink
 
 
 class Outbox:

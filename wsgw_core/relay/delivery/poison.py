@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ...api import Close, EndMeaning, Message
+from ...pool.backends.backend_pool import PooledBackend
 from .ledger import Ledger
-
-if TYPE_CHECKING:
-    from ...pool.backends.backend_pool import PooledBackend
 
 _SUSPICIOUS = 2  # after this many deaths during replays, a message is replayed alone
 

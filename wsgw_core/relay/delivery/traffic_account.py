@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ...metrics.traffic import Traffic
-
-if TYPE_CHECKING:
-    from .ledger import Ledger
+from .ledger import Ledger
 
 
 class SentCounts(Protocol):

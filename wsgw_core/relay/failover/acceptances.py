@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from ...api import Close, CloseCause
-
-if TYPE_CHECKING:
-    from ...pool.backends.backend_pool import PooledBackend
+from ...pool.backends.backend_pool import PooledBackend
 
 
 class Acceptances:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
 
 from ...config.failover_options import FailoverOptions
-
-if TYPE_CHECKING:
-    from ...pool.backends.backend_pool import PooledBackend
+from ...pool.backends.backend_pool import PooledBackend
 
 
 class Failover:

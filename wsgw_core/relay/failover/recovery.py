@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from ...api import Close
+from ...pool.backends.backend_pool import PooledBackend
 from ...pool.dialling.backend_search import NoBackend
+from ...pool.dialling.dial import Dialled
+from ..all_sessions.session_context import SessionContext
+from ..delivery.ledger import Ledger
+from ..delivery.session_sink import SessionSink
 from .failover import Failover
-
-if TYPE_CHECKING:
-    from ...api import Close
-    from ...pool.backends.backend_pool import PooledBackend
-    from ...pool.dialling.dial import Dialled
-    from ..all_sessions.session_context import SessionContext
-    from ..delivery.ledger import Ledger
-    from ..delivery.session_sink import SessionSink
-    from .session_dials import SessionDials
+from .session_dials import SessionDials
 
 
 class Recovery:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ...pool.dialling.dial import Dialled
-
-if TYPE_CHECKING:
-    from ..delivery.ledger import Ledger
-    from ..delivery.session_sink import SessionSink
+from ..delivery.ledger import Ledger
+from ..delivery.session_sink import SessionSink
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ...api import DialRequest
+from ...pool.backends.backend_pool import PooledBackend
 from ...pool.dialling.dial import Dialled, DialTerms
+from ..all_sessions.session_context import SessionContext
+from ..delivery.ledger import Ledger
 from ..delivery.session_sink import SessionSink
+from .dial_requests import DialRequests
 from .replacement import Replacement
-
-if TYPE_CHECKING:
-    from ...pool.backends.backend_pool import PooledBackend
-    from ..all_sessions.session_context import SessionContext
-    from ..delivery.ledger import Ledger
-    from .dial_requests import DialRequests
 
 
 class SessionDials:

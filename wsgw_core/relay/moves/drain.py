@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from ...api import Clock
 from ...control.events import BackendDrained
+from ...pool.backends.backend_pool import BackendPool, PooledBackend
 from ..all_sessions.session_table import SessionTable
+from ..session.session import Session
 from ..session.session_state import State
 from .move_pace import MovePace
-
-if TYPE_CHECKING:
-    from ...pool.backends.backend_pool import BackendPool, PooledBackend
-    from ..session.session import Session
 
 _PAUSE = 1.0  # seconds after which sessions that could not move are tried again
 

@@ -9,18 +9,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ...api import OutOfResources
+from ...config.upstream_options import UpstreamOptions
+from ...pool.backends.backend_pool import BackendPool, PooledBackend
 from ...pool.backends.health import probe_of
 from ..all_sessions.session_table import SessionTable
+from ..session.session import Session
 from ..session.session_state import State
 from .move_pace import MovePace
-
-if TYPE_CHECKING:
-    from ...config.upstream_options import UpstreamOptions
-    from ...pool.backends.backend_pool import BackendPool, PooledBackend
-    from ..session.session import Session
 
 _LONGEST_PAUSE = 5.0  # seconds from one probe of a backend to the next
 _SHORTEST_PAUSE = 0.05

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ..delivery.ledger import Ledger
-    from ..delivery.traffic_account import TrafficAccount
+from ..delivery.ledger import Ledger
+from ..delivery.traffic_account import TrafficAccount
 
 _ANSWERS_FOR = 10  # times the quiet time
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ...api import Close, CloseCause, CloseCode, Handshake, Headers, Message, ReplyOutcome
+from ...pool.backends.backend_pool import PooledBackend
 from ...pool.dialling.backend_search import NoBackend
+from ...pool.dialling.dial import Dialled
 from ...websocket import session_ends
 from ..all_sessions.session_context import SessionContext
-from ..client.client_side import ClosingByGateway
+from ..client.client_side import ClientEnd, ClosingByGateway
 from ..delivery.read_pauses import PauseReason
+from ..delivery.session_sink import SessionSink
 from ..moves.session_moves import SessionMoves
 from ..valves.session_valves import SessionValves
 from ..valves.session_view import SessionView
@@ -19,12 +21,6 @@ from .close_rules import close_after_loss, close_for_backend, close_without_back
 from .closing_flush import ClosingFlush
 from .session_parts import SessionParts
 from .session_state import Event, State, after
-
-if TYPE_CHECKING:
-    from ...pool.backends.backend_pool import PooledBackend
-    from ...pool.dialling.dial import Dialled
-    from ..client.client_side import ClientEnd
-    from ..delivery.session_sink import SessionSink
 
 _CLIENT_LEFT = Close(session_ends.CLIENT_LOST.backend, "client left")
 

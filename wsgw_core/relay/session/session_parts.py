@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...api import Handshake, Headers, Message
-from ..client.client_side import ClientSide
+from ...plugins.open_plugins import PluginSet
+from ...pool.backends.backend_pool import PooledBackend
+from ..all_sessions.session_context import SessionContext
+from ..client.client_side import ClientEnd, ClientSide
 from ..delivery.ledger import Ledger
 from ..delivery.outbox import Outbox
 from ..delivery.read_pauses import PauseReason
+from ..delivery.session_sink import SessionSink
 from ..delivery.traffic_account import TrafficAccount
 from ..failover.dial_requests import DialRequests
 from ..failover.recovery import Recovery
 from ..failover.session_dials import SessionDials
 from ..valves.session_valves import NoValves, SessionValves
 from .backend_side import BackendSide
-
-if TYPE_CHECKING:
-    from ...plugins.open_plugins import PluginSet
-    from ...pool.backends.backend_pool import PooledBackend
-    from ..all_sessions.session_context import SessionContext
-    from ..client.client_side import ClientEnd
-    from ..delivery.session_sink import SessionSink
 
 
 class SessionParts:
