@@ -47,6 +47,26 @@ def test_check_prints_an_equivalent_configuration_file(fake: Shop) -> None:
     Draft202012Validator(schema).validate(effective)
 
 
+@pytest.mark.parametrize("scheme", ["amqps", "https", "rediss", "wss"])
+def test_check_reports_a_missing_tls_file_once(shop: Shop, scheme: str) -> None:
+    file = shop.config(
+        f"""\
+        upstream:
+          backends:
+            - url: {scheme}://a:1
+              tls: {{ca: /no/ca.pem}}
+        """
+    )
+
+    result = shop.run("check", "-c", file)
+
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"wsgw: {file}:4: upstream.backends[0].tls.ca: /no/ca.pem:"
+        " cannot be read: no such file or directory\n"
+    )
+
+
 def sources_in(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
     """Map the text of each line to its comment; the first line of a text counts."""
     lines = (line.partition("  # ") for line in reversed(result.stdout.splitlines()))

@@ -162,8 +162,9 @@ class Options(BaseModel):
     def file_problems(self) -> Iterable[tuple[str, str]]:
         """Returns the files that cannot be used: the option's key, and what is wrong.
 
-        The commands `check` and `run` call this once if the options themselves are valid. It may
-        read files, but must not use the network. A model without files need not define it.
+        The commands `check` and `run` call this once if the options themselves are valid, also for
+        each options model in a field. It may read files, but must not use the network. A model
+        without files need not define it.
         """
         return ()
 

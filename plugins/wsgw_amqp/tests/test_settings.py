@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,15 +78,6 @@ def test_reply_buffer_messages_defaults_to_tenth_of_prefetch() -> None:
     assert settings(prefetch=500).max_waiting_replies == 50
     assert settings(prefetch=5).max_waiting_replies == 1
     assert settings(reply_buffer_messages=7).max_waiting_replies == 7
-
-
-def test_missing_tls_files_are_reported_with_their_keys(tmp_path: Path) -> None:
-    missing = str(tmp_path / "missing")
-    found = settings(url="amqps://rabbit", tls={"ca": missing})
-
-    ((key, reason),) = found.file_problems()
-    assert key == "tls.ca"
-    assert missing in reason
 
 
 @pytest.mark.parametrize(

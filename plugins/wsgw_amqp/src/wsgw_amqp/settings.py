@@ -239,12 +239,6 @@ class AmqpSettings(Options):
         """Maximum replies that wait for one slow client."""
         return self.reply_buffer_messages or max(1, self.prefetch // 10)
 
-    def file_problems(self) -> Iterable[tuple[str, str]]:
-        """See Options."""
-        if self.tls is not None:
-            for key, reason in self.tls.file_problems():
-                yield f"tls.{key}", reason
-
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
         """See Options."""
         if not 0 < limits.slow_client_timeout < _CONSUMER_TIMEOUT:

@@ -323,9 +323,6 @@ class HttpSettings(Options):
                     read_parsed(file, parse)
             except ValueError as error:
                 yield key, str(error)
-        if self.tls is not None:
-            for key, problem in self.tls.file_problems():
-                yield f"tls.{key}", problem
 
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
         """See Options."""
