@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 from wsgw_core.api import (
-    Backend,
     BackendContext,
     BackendDeclined,
     BackendUnavailable,
@@ -139,14 +138,17 @@ class AmqpBackend:
     # Called by the link
 
     def link_lost(self, link: AmqpLink, reason: str) -> None:
-        """See LinkOwner."""
+        """Ends all connections on a lost link; called once for each link."""
         is_current = link is self._link.current
         self._link.lost(link, reason)
         if is_current:
             self._events.link_lost()
 
     def link_writable(self, link: AmqpLink, writable: bool, /) -> None:
-        """See LinkOwner. For a link that has no sessions yet, `connect` does the same."""
+        """Passes on whether the broker takes messages; called when this changes.
+
+        For a link that has no sessions yet, `connect` does the same.
+        """
         if link is self._link.current:
             self._link.writable(writable)
 
@@ -201,7 +203,3 @@ class AmqpBackend:
             reply_to=link.reply_to,
             cloudevents=cloudevents_prefix(settings),
         )
-
-
-def _is_backend(backend: AmqpBackend) -> Backend:
-    return backend  # checked by the type checker

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from aiormq.exceptions import AMQPError
 
 from wsgw_core.api import BackendContext, BackendUnavailable, run_in_thread
 
+from .link import AmqpLink
 from .settings import AmqpSettings
 
 _MAX_PASSWORD = 64 * 1024
@@ -86,14 +86,6 @@ class Credentials:
         return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-class SecretUpdater(Protocol):
-    """The link, as far as passwords are concerned."""
-
-    async def update_secret(self, secret: str, /) -> None:
-        """Sends the broker a new password."""
-        ...
-
-
 class PasswordWatch:
     """Sends the broker a new password when the file has changed.
 
@@ -109,7 +101,7 @@ class PasswordWatch:
         self,
         credentials: Credentials,
         context: BackendContext,
-        current: Callable[[], SecretUpdater | None],
+        current: Callable[[], AmqpLink | None],
     ) -> None:
         self._credentials = credentials
         self._logger = context.logger

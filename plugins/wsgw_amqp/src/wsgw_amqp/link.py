@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from wsgw_core.api import BackendContext, BackendUnavailable
 
@@ -14,20 +14,11 @@ from .publisher import Publisher
 from .replies import ReplyChannel
 from .settings import AmqpSettings
 
+if TYPE_CHECKING:
+    from .backend import AmqpBackend
+
 _SILENT_HEARTBEATS = 1.5  # and up to half of one more until the next look
 _LOOKS = 4  # looks in the shortest timeout
-
-
-class LinkOwner(Protocol):
-    """The backend, which gets the events of a link."""
-
-    def link_lost(self, link: AmqpLink, reason: str, /) -> None:
-        """Called once when the link is lost."""
-        ...
-
-    def link_writable(self, link: AmqpLink, writable: bool, /) -> None:
-        """Called when the broker starts or stops taking messages."""
-        ...
 
 
 class AmqpLink:
@@ -55,7 +46,7 @@ class AmqpLink:
         self,
         settings: AmqpSettings,
         context: BackendContext,
-        owner: LinkOwner,
+        owner: AmqpBackend,
         make_publisher: Callable[[Callable[[str], object]], Publisher],
         make_replies: Callable[[Callable[[str], object]], ReplyChannel],
     ) -> None:

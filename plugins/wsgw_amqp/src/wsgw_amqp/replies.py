@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pamqp import commands
 
 from wsgw_core.api import BackendContext, Close, Message, ReplyBuffers, ReplyOutcome
 
+from .connection import AmqpConnection
 from .frame_splitter import FRAME_HEAD, METHOD, OWN_CHANNEL
 from .metrics import AmqpMetrics
 from .own_channel import OwnChannel
@@ -33,18 +34,6 @@ class Receipt(NamedTuple):
     tag: int
 
 
-class Client(Protocol):
-    """A session's connection, which receives replies."""
-
-    def receive(self, message: Message, receipt: Receipt, /) -> ReplyOutcome:
-        """See WindowedConnection."""
-        ...
-
-    def end(self, close: Close, /) -> None:
-        """See WindowedConnection."""
-        ...
-
-
 class ReplyChannel(OwnChannel):
     """Consumes replies from the queue of this gateway.
 
@@ -63,7 +52,7 @@ class ReplyChannel(OwnChannel):
         self,
         context: BackendContext,
         metrics: AmqpMetrics,
-        find: Callable[[str], Client | None],
+        find: Callable[[str], AmqpConnection | None],
         prefetch: int,
         on_closed: Callable[[str], object],
     ) -> None:
@@ -171,7 +160,7 @@ class ReplyChannel(OwnChannel):
         self._settle(tag, outcome)
 
     def _deliver_last(
-        self, tag: int, client: Client | None, message: Message, close: Close
+        self, tag: int, client: AmqpConnection | None, message: Message, close: Close
     ) -> None:
         """Delivers a reply, if it has a body, and ends its session."""
         if client is None:  # the backend that serves a session closes it

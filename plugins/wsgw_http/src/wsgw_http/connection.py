@@ -7,7 +7,6 @@ import re
 from functools import partial
 
 from wsgw_core.api import (
-    BackendConnection,
     BackendContext,
     Close,
     CloseCause,
@@ -242,7 +241,7 @@ class HttpConnection(WindowedConnection):
         self._look_for_room()
 
     def block_others(self, is_blocked: bool, /) -> None:
-        """See Replies."""
+        """Stops sending further messages of the session, or starts again; calls nest."""
         self._blocks += 1 if is_blocked else -1
         self.block(self._blocks > 0 and not self._is_closing)
 
@@ -306,7 +305,3 @@ class HttpConnection(WindowedConnection):
         if self._room is not None and self.has_room:
             room, self._room = self._room, None
             room.set()
-
-
-def _is_backend_connection(connection: HttpConnection) -> BackendConnection:
-    return connection  # checked by the type checker

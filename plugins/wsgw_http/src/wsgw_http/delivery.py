@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from wsgw_core.api import (
     TEXT,
@@ -42,30 +42,8 @@ from .retry_pauses import RetryPauses
 from .settings import HttpSettings
 from .verdict import Verdict
 
-
-class Replies(Protocol):
-    """The connection to which the replies to a message go."""
-
-    async def wait_for_turn(self, turn: int) -> None:
-        """Waits until all messages before this one are answered."""
-        ...
-
-    async def wait_for_room(self) -> None:
-        """Waits until the client takes more."""
-        ...
-
-    @property
-    def has_room(self) -> bool:
-        """Whether the client takes more now."""
-        ...
-
-    def pass_on(self, message: Message) -> None:
-        """Sends a reply to the client."""
-        ...
-
-    def block_others(self, is_blocked: bool, /) -> None:
-        """Stops sending further messages of the session, or starts again; calls nest."""
-        ...
+if TYPE_CHECKING:
+    from .connection import HttpConnection
 
 
 @dataclass(slots=True)
@@ -80,7 +58,7 @@ class Outgoing:
         headers: makes the headers of each attempt.
         replayed: an earlier backend may have received the message.
         turn: of the message in its connection; see AnswerOrder.
-        replies: the connection.
+        replies: the connection to which the replies go.
     """
 
     message: Message
@@ -90,7 +68,7 @@ class Outgoing:
     headers: RequestHeaders
     replayed: bool
     turn: int
-    replies: Replies
+    replies: HttpConnection
 
 
 class Deliveries:
@@ -156,7 +134,7 @@ class Deliveries:
             self._metrics.count("message", "retry")
             await self._pause(self._pauses.before(retry, failure), failure, outgoing.replies)
 
-    async def _pause(self, seconds: float, failure: Failure, replies: Replies) -> None:
+    async def _pause(self, seconds: float, failure: Failure, replies: HttpConnection) -> None:
         asked = isinstance(failure, Unavailable) and failure.retry_after > 0
         if asked:
             replies.block_others(True)

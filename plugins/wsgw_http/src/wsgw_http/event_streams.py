@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -15,19 +15,10 @@ from .event_parser import EventParser
 from .exchange import Response
 from .failures import BadAnswer
 from .http_metrics import HttpMetrics
-from .piece_turns import PieceTurns, Taker
+from .piece_turns import PieceTurns
 
-
-class StreamReceiver(Taker, Protocol):
-    """The connection that receives the messages of a stream."""
-
-    async def wait_for_room(self) -> None:
-        """Waits until the client takes more."""
-        ...
-
-    def end(self, close: Close, /) -> None:
-        """Ends the session."""
-        ...
+if TYPE_CHECKING:
+    from .connection import HttpConnection
 
 
 class EventStream:
@@ -60,7 +51,7 @@ class EventStream:
     def __init__(
         self,
         response: Response,
-        receiver: StreamReceiver,
+        receiver: HttpConnection,
         close: Close | None,
         max_response: int,
         turns: PieceTurns,
@@ -135,7 +126,7 @@ class EventStreams:
     def open(
         self,
         response: Response,
-        receiver: StreamReceiver,
+        receiver: HttpConnection,
         close: Close | None,
         on_over: Callable[[EventStream], None],
     ) -> EventStream:

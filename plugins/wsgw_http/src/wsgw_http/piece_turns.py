@@ -6,29 +6,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from wsgw_core.api import BackendContext, Message
 
 from .failures import BadAnswer
 
+if TYPE_CHECKING:
+    from .connection import HttpConnection
+
 _SLICE = 4 * 1024  # bytes to parse between two looks at the clock
 _LONGEST = 0.0003  # seconds of one turn
 _SMALL = 1024  # bytes of a piece that is parsed at once
 _WASTE_PERIOD = 60.0  # seconds
-
-
-class Taker(Protocol):
-    """Receives the messages of an answer."""
-
-    @property
-    def has_room(self) -> bool:
-        """Whether the client takes more now."""
-        ...
-
-    def pass_on(self, message: Message) -> None:
-        """Sends a message to the client."""
-        ...
 
 
 class Waste:
@@ -78,7 +68,7 @@ class PieceTurns:
         self,
         pieces: AsyncIterator[bytes],
         parse: Callable[[bytes], list[Message]],
-        taker: Taker,
+        taker: HttpConnection,
         wait_for_room: Callable[[], Awaitable[None]],
         longest: int,
     ) -> None:
@@ -123,7 +113,7 @@ class _Part:
         context: BackendContext,
         data: bytes,
         parse: Callable[[bytes], list[Message]],
-        taker: Taker,
+        taker: HttpConnection,
         waste: Waste,
     ) -> None:
         self._batch = context.read_batch

@@ -21,7 +21,6 @@ class SessionRecord:
         messages: the greatest number of a delivered message.
         served_by: identifies the backend that served the session last, or else the first that
             accepted it. That backend sends the disconnect event.
-            that one tells its application of the end.
     """
 
     __slots__ = (

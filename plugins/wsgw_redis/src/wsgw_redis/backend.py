@@ -223,13 +223,13 @@ class RedisBackend:
         record.entries, record.connection = entries, connection
 
     def started(self, connection: RedisConnection) -> None:
-        """See Owner."""
+        """Adds the connect event: the session of this connection can receive replies."""
         record = self._records.get(connection.session_id)
         if record is not None and "connect" in self._settings.events:
             record.connect(connection.link.publisher)
 
     def released(self, connection: RedisConnection) -> None:
-        """See Owner."""
+        """Unsubscribes a connection that has ended, and adds the disconnect event if it is due."""
         if connection.link.subscriber is not None:
             connection.link.subscriber.leave(connection)
         record = self._records.get(connection.session_id)
@@ -258,7 +258,7 @@ class RedisBackend:
         return len(link.subscriber) if link is not None and link.subscriber is not None else 0
 
     def accept_without_subscriber(self) -> bool:
-        """See Owner."""
+        """Counts a message without a subscriber; returns whether it counts as delivered."""
         self._metrics.to_nobody.value += 1
         return not self._settings.require_subscribers
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wsgw_core.api import (
     BackendContext,
     Close,
     CloseCode,
     Message,
-    NumberedConnection,
     ReplyBuffers,
     Sink,
     WindowedConnection,
@@ -19,33 +18,15 @@ from .line import Reply
 from .link import Link
 from .refusal import Refusal
 
+if TYPE_CHECKING:
+    from .backend import RedisBackend
+
 
 class Commands(Protocol):
     """Makes a session's commands in the format of the protocol."""
 
     def message(self, number: int, message: Message, /) -> bytes:
         """Returns the command for one message."""
-        ...
-
-
-class Owner(Protocol):
-    """The backend to which the connections belong."""
-
-    @property
-    def is_own_key(self) -> bool:
-        """Whether clients determine the stream or channel to which wsgw writes."""
-        ...
-
-    def started(self, connection: RedisConnection, /) -> None:
-        """Called when a session can receive replies."""
-        ...
-
-    def released(self, connection: RedisConnection, /) -> None:
-        """Called when a connection has ended."""
-        ...
-
-    def accept_without_subscriber(self) -> bool:
-        """Counts a message without a subscriber; returns whether it counts as delivered."""
         ...
 
 
@@ -68,7 +49,7 @@ class RedisConnection(WindowedConnection):
         sink: Sink,
         context: BackendContext,
         replies: ReplyBuffers[Any],
-        owner: Owner,
+        owner: RedisBackend,
         link: Link,
         commands: Commands,
     ) -> None:
@@ -108,7 +89,3 @@ class RedisConnection(WindowedConnection):
         reason = f"Redis does not store its messages: {refusal.word}"
         self.refused(number, Close(CloseCode.INTERNAL_ERROR, reason))
         return True
-
-
-def _is_backend_connection(connection: RedisConnection) -> NumberedConnection:
-    return connection  # checked by the type checker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import hiredis
 
@@ -22,6 +22,9 @@ from .line import Line, Reply, pack
 from .metrics import RedisMetrics
 from .refusal import Refusal, RefusalLog
 
+if TYPE_CHECKING:
+    from .connection import RedisConnection
+
 _DEAD = {ReplyOutcome.SLOW_CLIENT: BUFFER, ReplyOutcome.TOO_LARGE: INVALID}
 
 
@@ -37,19 +40,11 @@ class Subscription(NamedTuple):
     name: bytes
 
 
-class ChannelReceiver(Protocol):
-    """A session's connection."""
-
-    def receive(self, message: Message, /) -> ReplyOutcome:
-        """See WindowedConnection."""
-        ...
-
-
 class _Channel:
     """A subscribed channel or pattern, and its subscribers."""
 
     def __init__(self) -> None:
-        self.connections: set[ChannelReceiver] = set()
+        self.connections: set[RedisConnection] = set()
         self.confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
@@ -86,14 +81,14 @@ class Subscriber:
         self._metrics = metrics
         self._refusals = refusals
         self._channels: dict[Subscription, _Channel] = {}
-        self._joined: dict[ChannelReceiver, tuple[Subscription, ...]] = {}
+        self._joined: dict[RedisConnection, tuple[Subscription, ...]] = {}
 
     def __len__(self) -> int:
         """The number of subscribed channels and patterns."""
         return len(self._channels)
 
     async def join(
-        self, connection: ChannelReceiver, subscriptions: tuple[Subscription, ...]
+        self, connection: RedisConnection, subscriptions: tuple[Subscription, ...]
     ) -> None:
         """Subscribes and waits for Redis's confirmation. If it is cancelled, call `leave`.
 
@@ -113,7 +108,7 @@ class Subscriber:
         for future in wanted:
             future.result()
 
-    def leave(self, connection: ChannelReceiver) -> None:
+    def leave(self, connection: RedisConnection) -> None:
         """Unsubscribes from the channels that no other session has."""
         for subscription in dict.fromkeys(self._joined.pop(connection, ())):
             channel = self._channels[subscription]

@@ -34,7 +34,6 @@ async def consume(redis: Redis, stream: str, **options: Any) -> AsyncIterator[Ev
 
     Acknowledge each event. After `claim_idle` an event without acknowledgement comes again, to this
     worker or another one of the group. Redis may be lost, restarted or replaced meanwhile.
-    another one of the group. Redis may be lost, restarted or replaced meanwhile.
     """
     consumer = Consumer(redis, stream, **options)
     try:
