@@ -3,8 +3,10 @@
 To embed it, `from wsgw_core import Gateway`; to extend it, see `wsgw_core.api`.
 
 embedding          runs a gateway inside a program
+cancellation       tells the cancellation of a task from one that a plugin raises
 masking            masks secrets in output
 one_line           makes untrusted text safe for one line of output
+reported_number    reads what an object of a plugin reports
 available_memory   measures the memory of the machine or container
 file_limit         reads and raises the limit of open files; converts it to sessions
 tracebacks         frees the frames that a handled error refers to

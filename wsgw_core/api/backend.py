@@ -95,7 +95,9 @@ class BackendConnection(Protocol):
     """One session's connection to one backend, made by `Backend.connect`.
 
     It is silent until `start()`: what arrives before waits. No method blocks, awaits or raises for
-    I/O failures; it reports those by `Sink.closed`. No method calls the Sink before it returns.
+    I/O failures; it reports those by `Sink.closed`. No method calls the Sink before it returns. A
+    method that raises is a fault of the plugin: wsgw logs it and ends the connection, as if it had
+    reported `Close(1011, reason, abnormal=True)`.
 
     If a connection reports a message as delivered only when it has passed the answer on, it may set
     an attribute `delivered_is_answered` to true. A stopping gateway then closes the client after

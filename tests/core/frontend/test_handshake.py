@@ -464,10 +464,13 @@ class SlowGate(Gate):
 
 
 class FaultyGate:
-    """Has a bug."""
+    """Has a bug, or waits for a task that was cancelled."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
 
     def admit(self, handshake: Handshake) -> Refusal | None:
-        raise LookupError("secret bug")
+        raise self._error
 
 
 class TestGates:
@@ -488,8 +491,9 @@ class TestGates:
             assert (await client.read_head())[0] == 101
             assert ("X-User", "alice") in bench.backend.requests[0].headers
 
-    async def test_a_fault_in_a_gate_is_answered_500(self) -> None:
-        async with FrontendBench(gates=(FaultyGate(),)) as bench:
+    @pytest.mark.parametrize("error", [LookupError("secret bug"), asyncio.CancelledError("secret")])
+    async def test_a_fault_in_a_gate_is_answered_500(self, error: BaseException) -> None:
+        async with FrontendBench(gates=(FaultyGate(error),)) as bench:
             status, _, body = await bench.refusal(request())
             assert status == 500
             assert b"secret" not in body

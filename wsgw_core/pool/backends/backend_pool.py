@@ -9,6 +9,7 @@ from itertools import count
 from typing import cast
 
 from ...api import Backend, Close, CloseCause, SessionTrackingBackend
+from ...api.rare_warning import RareWarning
 from ...config.upstream_options import DEFAULT_BREAKER_THRESHOLD
 from ...control.event_stream import EventStream
 from ...control.events import BackendDown, BackendProved, BackendTripped, BackendUp
@@ -108,8 +109,9 @@ class PooledBackend:
         self.total = 0
         self.failures = 0
         self.traffic = Traffic()
-        self._logger = logger or logging.getLogger("wsgw")
-        self.events = EventStream(self._logger)
+        logger = logger or logging.getLogger("wsgw")
+        self._warn = RareWarning(logger)
+        self.events = EventStream(logger)
 
     @property
     def usable(self) -> bool:
@@ -209,7 +211,13 @@ class PooledBackend:
     @property
     def tracks_sessions(self) -> bool:
         """Whether the ends of its sessions are reported to it; see SessionTrackingBackend."""
-        return not self._closed and hasattr(self.backend, "session_ended")
+        if self._closed:
+            return False
+        try:
+            return hasattr(self.backend, "session_ended")
+        except Exception as error:  # noqa: BLE001 - the code of a plugin
+            self.plugin_failed("session_ended", error)
+            return False
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
         """Reports the end of a session to it, if it tracks sessions."""
@@ -217,10 +225,19 @@ class PooledBackend:
             return
         try:
             cast("SessionTrackingBackend", self.backend).session_ended(session_id, close, cause)
-        except Exception:
-            self._logger.exception(
-                "backend %s: its plugin raised an error when a session ended", self.id
-            )
+        except Exception as error:  # noqa: BLE001 - the code of a plugin
+            self.plugin_failed("session_ended", error)
+
+    def plugin_failed(self, name: str, error: Exception) -> None:
+        """Logs what a method or attribute of its plugin has raised, at most once a minute."""
+        self._warn(
+            "backend %s: its plugin raised an error in %s: %r",
+            self.id,
+            name,
+            error,
+            level=logging.ERROR,
+            exc_info=error,
+        )
 
     def failed(
         self, now: float, reason: str, *, counts: bool = True, unreachable: bool = False

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ...api import (
-    BackendConnection,
     BackendDeclined,
     BackendUnavailable,
     BackendUnreachable,
@@ -20,10 +19,12 @@ from ...api import (
     UnusableAnswer,
 )
 from ...api.rare_warning import RareWarning
+from ...cancellation import is_cancelled
 from ...metrics.counters import GatewayCounters
 from ...tracebacks import drop_tracebacks
 from ...websocket import session_ends
 from ..backends.backend_pool import PooledBackend
+from ..backends.guarded_connection import GuardedConnection
 from ..backends.turn import Turn
 from ..policy.backend_group import BackendGroup
 from .dial_limiter import DialLimiters, NotDialled
@@ -97,7 +98,7 @@ class Dialled(Generic[SinkT]):
     """
 
     backend: PooledBackend
-    connection: BackendConnection
+    connection: GuardedConnection
     sink: SinkT
     losses: int
 
@@ -338,10 +339,7 @@ class Dial(Generic[SinkT]):
         clock = asyncio.get_running_loop()
         begun = clock.time()
         try:
-            connection = await pooled.backend.connect(request, sink)
-            self._terms.accepted(pooled)
-            pooled.come_up()
-            chosen = connection.subprotocol  # in here: an object without it is a plugin's fault too
+            connection = await self._connect(sink)
         except BackendDeclined as declined:
             pooled.answered(clock.time())
             unusable = declined.status == _PROXY_AUTHENTICATION
@@ -356,24 +354,20 @@ class Dial(Generic[SinkT]):
         except BackendUnavailable:
             has_failed = True
             raise
-        except Exception as error:
-            has_failed = True
-            settings.logger.exception("backend %s: its plugin raised an error", pooled.id)
-            reason = f"its plugin raised {type(error).__name__}"
-            raise BackendUnavailable(reason) from error
         finally:
             if is_trial:
                 pooled.breaker.end_trial()
             if is_probe:
                 pooled.outage.end_probe(clock.time(), failed=has_failed)
         expected = request.subprotocols[0] if request.subprotocols else None
-        if request.reconnect and chosen != expected:
+        if request.reconnect and connection.subprotocol != expected:
             pooled.answered(clock.time())
             connection.close(
                 session_ends.OTHER_SUBPROTOCOL.backend,
                 "subprotocol differs from the session's",
                 CloseCause.SESSION_MOVES,
             )
+            chosen = connection.subprotocol
             raise UnusableAnswer(f"chose subprotocol {chosen!r} instead of {expected!r}")
         if pooled.removed:
             connection.close(
@@ -384,6 +378,23 @@ class Dial(Generic[SinkT]):
         settings.counters.dials_succeeded.value += 1
         settings.counters.dial_durations.observe(clock.time() - begun)
         return Dialled(pooled, connection, sink, pooled.losses)
+
+    async def _connect(self, sink: SinkT) -> GuardedConnection:
+        """Has the plugin connect; raises BackendDeclined or BackendUnavailable."""
+        pooled = self.backend
+        try:
+            plugins = await pooled.backend.connect(self._terms.request, sink)
+            self._terms.accepted(pooled)
+            pooled.come_up()
+            return GuardedConnection(plugins, pooled, sink)
+        except (BackendDeclined, BackendUnavailable):
+            raise
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
+            self._settings.logger.exception("backend %s: its plugin raised an error", pooled.id)
+            reason = f"its plugin raised {type(error).__name__}"
+            raise BackendUnavailable(reason) from error
 
     # Giving it up
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from weakref import WeakSet
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary, WeakSet
+
+from ...pool.backends.guarded_connection import GuardedConnection, reported_by
+
+if TYPE_CHECKING:
+    from ...pool.backends.backend_pool import PooledBackend
+    from ..client.client_side import ClientEnd
 
 
 class ClosingConnections:
@@ -14,29 +21,31 @@ class ClosingConnections:
     """
 
     def __init__(self) -> None:
-        self._connections: WeakSet[object] = WeakSet()
+        self._clients: WeakSet[ClientEnd] = WeakSet()
+        # What plugins have made, because nothing else keeps the guard of such a connection.
+        self._of_backends: WeakKeyDictionary[object, PooledBackend] = WeakKeyDictionary()
 
-    def add(self, connection: object) -> None:
-        """Remembers a connection that was closed, if it says that it holds bytes.
-
-        Args:
-            connection: a ClientEnd or a BackendConnection; see HoldingConnection.
-        """
-        if _held_by(connection):
-            with contextlib.suppress(TypeError):  # its class has no weak references
-                self._connections.add(connection)
+    def add(self, connection: ClientEnd | GuardedConnection) -> None:
+        """Remembers a connection that was closed, if it says that it holds bytes."""
+        if not connection.held_bytes:
+            return
+        if not isinstance(connection, GuardedConnection):
+            self._clients.add(connection)
+            return
+        with contextlib.suppress(TypeError):  # its class has no weak references
+            self._of_backends[connection.plugins] = connection.backend
 
     @property
     def held_bytes(self) -> int:
         """The bytes that they hold together; forgets those that hold nothing any more."""
         total = 0
-        for connection in tuple(self._connections):
-            held = _held_by(connection)
+        for client in tuple(self._clients):
+            total += client.held_bytes
+            if not client.held_bytes:
+                self._clients.discard(client)
+        for connection, backend in tuple(self._of_backends.items()):
+            held = reported_by(connection, backend, "held_bytes")
             total += held
             if not held:
-                self._connections.discard(connection)
+                del self._of_backends[connection]
         return total
-
-
-def _held_by(connection: object) -> int:
-    return getattr(connection, "held_bytes", 0)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
-from ...api import BackendConnection
+if TYPE_CHECKING:
+    from ...pool.backends.guarded_connection import GuardedConnection
 
 
 class ForwardedPings:
@@ -23,14 +25,14 @@ class ForwardedPings:
     def __init__(self, pong: Callable[[bytes], object]) -> None:
         self._pong = pong
         self._latest: bytes | None = None
-        self._asked: BackendConnection | None = None
+        self._asked: GuardedConnection | None = None
 
-    def received(self, payload: bytes, connection: BackendConnection | None) -> None:
+    def received(self, payload: bytes, connection: GuardedConnection | None) -> None:
         """Takes a ping of the client; without a connection it waits."""
         self._latest = payload
         self.pass_on(connection)
 
-    def pass_on(self, connection: BackendConnection | None) -> None:
+    def pass_on(self, connection: GuardedConnection | None) -> None:
         """Pings a backend for the client, if the client waits for an answer.
 
         If the backend's kind has no pings, the client is answered at once.
@@ -39,13 +41,13 @@ class ForwardedPings:
         payload = self._latest
         if payload is None or connection is None:
             return
-        ping = getattr(connection, "ping", None)
+        ping = connection.ping
         if ping is None:
             self._answer(payload)
         else:
             ping(partial(self._answered, connection, payload))
 
-    def _answered(self, connection: BackendConnection, payload: bytes) -> None:
+    def _answered(self, connection: GuardedConnection, payload: bytes) -> None:
         if connection is self._asked and payload is self._latest:
             self._answer(payload)
 

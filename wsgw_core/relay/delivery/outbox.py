@@ -74,7 +74,10 @@ class Outbox:
             self._account.outward_large(size)
         send = self._send
         if send is not None:
-            send(message)
+            try:
+                send(message)
+            except Exception as error:  # noqa: BLE001 - the code of a plugin
+                self._send_failed(error)
         if weight >= ledger.capacity:
             self.client_pauses.add(PauseReason.LEDGER_FULL)
 
@@ -135,6 +138,12 @@ class Outbox:
         """Sends nothing new, until `send_rest`; new messages wait in the ledger."""
         self._send = None
         self._ledger.stop_giving()
+
+    def _send_failed(self, error: Exception) -> None:
+        if self._sink is None:  # the plugin has ended the connection inside `send`, too
+            raise error
+        self._sink.send_failed(error)
+        self.stop_sending()
 
     def connection_lasts(self) -> None:
         """Notes that the connection lasts, so that a cautious replay may begin."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from ...api import BackendConnection, Close, Message
+from ...api import Close, Message
 from ...metrics.traffic import Sizes
 
 if TYPE_CHECKING:
     from ...pool.backends.backend_pool import PooledBackend
+    from ...pool.backends.guarded_connection import GuardedConnection
     from ...pool.dialling.dial import Dialled
     from .hydration import HydrationRun
     from .ledger import Ledger
@@ -47,7 +48,6 @@ class SessionSink:
         "_hydrating",
         "_is_started",
         "_losses",
-        "_numbered",
         "_on_closed",
         "_outbox",
         "_receive",
@@ -60,7 +60,7 @@ class SessionSink:
         "was_hydrated",
     )
 
-    connection: BackendConnection
+    connection: GuardedConnection
     backend: PooledBackend
 
     def __init__(self) -> None:
@@ -73,7 +73,6 @@ class SessionSink:
         self._is_started = False
         self._hydrating = 0  # sent to prepare the backend, not yet acknowledged
         self.was_hydrated = self.needs_no_hydration = False
-        self._numbered: Callable[[Message, int], None] | None = None
         self._losses = 0
 
     def open(
@@ -94,7 +93,6 @@ class SessionSink:
         self.backend = dialled.backend
         self.connection = dialled.connection
         self._losses = dialled.losses
-        self._numbered = getattr(dialled.connection, "send_numbered", None)
         self.backend.active += 1
 
     @property
@@ -104,17 +102,25 @@ class SessionSink:
 
     def give(self, message: Message, number: int) -> None:
         """Sends a message of the ledger to the backend."""
-        if self._numbered is None:
-            self.connection.send(message)
-        else:
-            self._numbered(message, number)
+        self.connection.send(message, number)
 
     def sender(self, ledger: Ledger) -> Callable[[Message], None]:
-        """Returns the function that sends the backend each message just added to the ledger."""
-        numbered = self._numbered
+        """Returns the function that sends the backend each message just added to the ledger.
+
+        It is the plugin's own, because it is called for every message: the caller passes what it
+        raises to `send_failed`.
+        """
+        connection = self.connection
+        if connection.has_failed:
+            return connection.send_unnumbered
+        numbered = connection.numbered
         if numbered is None:
-            return self.connection.send
+            return connection.plugins.send
         return lambda message: numbered(message, ledger.latest)
+
+    def send_failed(self, error: Exception) -> None:
+        """Ends the connection: the function of `sender` has raised an error."""
+        self.connection.failed("send", error)
 
     def receive_with(
         self,
@@ -138,7 +144,7 @@ class SessionSink:
         """Passes nothing on any more, and forgets the connection."""
         self.stop_hydration()
         if self._outbox is not None:
-            self._on_closed = self._outbox = self._receive = self._unheard = self._numbered = None
+            self._on_closed = self._outbox = self._receive = self._unheard = None
             self.backend.active -= 1
             del self.connection  # the connection refers to this sink: no reference circle stays
 
@@ -158,7 +164,7 @@ class SessionSink:
         """Sends a hydration message to the backend."""
         self.was_hydrated = True
         self._hydrating += 1
-        self.connection.send(message)
+        self.connection.send_unnumbered(message)
 
     def stop_hydration(self) -> None:
         """Stops the hydration, or does not start it."""
@@ -183,27 +189,27 @@ class SessionSink:
     @property
     def unsent(self) -> int:
         """How many messages, the last ones given, were not sent; see NumberedConnection."""
-        return getattr(self.connection, "unsent", 0)
+        return self.connection.unsent
 
     @property
     def delivered_is_answered(self) -> bool:
         """Whether a message counts as delivered only when it is answered; see BackendConnection."""
-        return getattr(self.connection, "delivered_is_answered", False)
+        return self.connection.delivered_is_answered
 
     @property
     def held_bytes(self) -> int:
         """Bytes that wait in the connection, if its plugin says so; see HoldingConnection."""
-        return getattr(self.connection, "held_bytes", 0)
+        return self.connection.held_bytes
 
     @property
     def is_in_a_message(self) -> bool:
         """Whether a message has arrived only in part; see HoldingConnection."""
-        return getattr(self.connection, "is_in_a_message", False)
+        return self.connection.is_in_a_message
 
     @property
     def lasting_bytes(self) -> int:
         """Bytes that the connection needs as long as it lasts; see HoldingConnection."""
-        return getattr(self.connection, "lasting_bytes", 0)
+        return self.connection.lasting_bytes
 
     # What the connection calls
 
@@ -224,7 +230,7 @@ class SessionSink:
 
     def delivered(self, count: int, /) -> None:
         """See Sink."""
-        if self._outbox is None:
+        if self._outbox is None or self.connection.has_failed:  # in a `send` perhaps: no count fits
             return
         if self._hydrating:
             hydrated = min(count, self._hydrating)

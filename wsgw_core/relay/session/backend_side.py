@@ -170,8 +170,8 @@ class BackendSide:
         else:
             self._begin_to_watch(valves.receive)
         sink.connection.start()
-        if self.sink is not sink:  # what came during the start has ended it
-            return False
+        if self.sink is not sink or sink.connection.has_failed:
+            return False  # what came during the start has ended it, or ends it now
         if not must_hydrate:
             self._outbox.send_to(sink, self._recovery.progress)
             self._client.begin()

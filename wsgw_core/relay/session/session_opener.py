@@ -13,6 +13,7 @@ from websockets.datastructures import Headers as RequestHeaders
 
 from ...api import BackendDeclined, Handshake, Headers, Refusal
 from ...api.rare_warning import RareWarning
+from ...cancellation import is_cancelled
 from ...metrics.counters import GatewayCounters
 from ...plugins.open_plugins import PluginSet
 from ...pool.dialling.backend_search import NoBackend
@@ -147,7 +148,9 @@ async def _ask_gates(route: Route, handshake: Handshake) -> None:
                 refusal = await verdict if inspect.isawaitable(verdict) else verdict
         except TimeoutError as error:
             raise Refused(Refusal(503, (), b"access check timed out\n")) from error
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
             route.context.logger.exception("client %s: a gate raised an error", handshake.peer)
             raise Refused(Refusal(500, (), b"internal error\n")) from error
         if refusal is not None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...api import Close, CloseSession, HydrationRefused, Message, MessageValve
+from ...reported_number import reported_number
 from ...websocket.session_ends import VALVE_FAILED
 from ..all_sessions.session_context import ConfiguredValve, SessionContext
 from ..delivery.hydration import HydrationStep
@@ -95,27 +96,25 @@ class SessionValves:
     def _hydrations_of(
         self, configured: ConfiguredValve, valve: MessageValve, position: int
     ) -> list[HydrationStep]:
-        if not hasattr(valve, "hydrate"):
-            return []
         try:
-            hydrations = list(valve.hydrate())
+            hydrations = list(valve.hydrate()) if hasattr(valve, "hydrate") else []
             for hydration in hydrations:
                 if hydration.message is not None:
                     check_made(hydration.message)
+            return [
+                HydrationStep(
+                    each.message,
+                    each.is_answer and partial(self._is_answer, configured, each.is_answer),
+                    position,
+                    each.is_refusal and partial(self._is_refusal, configured, each.is_refusal),
+                )
+                for each in hydrations
+            ]
         except Exception as error:
             self._announce(configured, error)
             if configured.on_error == "close":
                 raise CloseSession(VALVE_FAILED.client, "internal error") from error
             return []
-        return [
-            HydrationStep(
-                each.message,
-                each.is_answer and partial(self._is_answer, configured, each.is_answer),
-                position,
-                each.is_refusal and partial(self._is_refusal, configured, each.is_refusal),
-            )
-            for each in hydrations
-        ]
 
     def _is_answer(
         self,
@@ -194,7 +193,7 @@ class SessionValves:
         total = 0
         for configured, valve in self._valves:
             try:
-                total += getattr(valve, name, 0)
+                total += reported_number(valve, name)
             except Exception as error:  # noqa: BLE001 - a fault of the valve
                 self._failed(configured, error)
         return total

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Literal
 
 from ...api import CloseSession, Message
+from ...cancellation import is_cancelled
 from ...websocket.session_ends import VALVE_FAILED
 from ..all_sessions.session_context import SessionContext
 from .made_messages import check_made
@@ -304,7 +305,7 @@ class ValveChain:
                     answer = self._called(step, given)
                 answer = await self._settled(answer, given)
             except (Exception, asyncio.CancelledError) as error:
-                if _is_cancelled():
+                if is_cancelled():
                     raise
                 self._failed(error, step)
                 answer = None
@@ -367,9 +368,3 @@ def _looked_at(swallow: Callable[[Message], bool], step: ValveStep | None = None
         return message if step is None else step.call(message)
 
     return ValveStep("", call, "close") if step is None else replace(step, call=call)
-
-
-def _is_cancelled() -> bool:
-    """Returns whether the task itself was cancelled, not only what a valve waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

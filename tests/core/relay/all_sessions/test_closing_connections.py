@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from wsgw_core.api import Close
+from wsgw_core.pool.backends.guarded_connection import GuardedConnection
 from wsgw_core.testing.fakes import FakeConnection
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
@@ -57,3 +58,16 @@ async def test_lasting_bytes_are_those_of_both_ends_and_the_headers() -> None:
     connection: Any = bench.blue.connections[0]
     bench.client.lasting_bytes, connection.lasting_bytes = 3000, 500
     assert bench.session.lasting_bytes == 3600
+
+
+@on_virtual_clock
+async def test_a_connection_that_cannot_be_remembered_does_not_count() -> None:
+    class Slotted:
+        __slots__ = ()  # no place for weak references
+        subprotocol, headers, held_bytes = None, (), 700
+
+    bench = RelayBench()
+    connection: Any = Slotted()
+    sink: Any = None
+    bench.table.closing.add(GuardedConnection(connection, bench.pooled[0], sink))
+    assert bench.table.closing.held_bytes == 0

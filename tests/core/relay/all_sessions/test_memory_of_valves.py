@@ -103,7 +103,15 @@ async def test_clients_with_an_incomplete_packet_are_paused_in_turns() -> None:
     assert not bench.session.is_in_a_message
 
 
-@pytest.mark.parametrize("guilty", [Faulty, Vague])
+class Fractional(PassingValve):
+    held_bytes = 1.5
+
+
+class Negative(PassingValve):
+    held_bytes = -1
+
+
+@pytest.mark.parametrize("guilty", [Faulty, Vague, Fractional, Negative])
 @pytest.mark.parametrize("on_error", ["close", "discard"])
 @on_virtual_clock
 async def test_a_wrong_number_is_a_fault_of_the_valve_and_the_watch_goes_on(
@@ -111,7 +119,7 @@ async def test_a_wrong_number_is_a_fault_of_the_valve_and_the_watch_goes_on(
 ) -> None:
     valves = (valve(guilty, on_error), valve(Shelf()))
     bench = await RelayBench(valves=valves).open()
-    assert bench.session.lasting_bytes == 3000
+    assert bench.session.held_bytes + bench.session.lasting_bytes == 3000
     assert bench.counters.valve_errors.value == 1
     await idle()
     assert bench.client.closed == (Close(1011, "internal error") if on_error == "close" else None)

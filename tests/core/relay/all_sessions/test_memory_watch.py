@@ -128,10 +128,11 @@ async def test_handshakes_and_headers_count() -> None:
 @on_virtual_clock
 async def test_connections_of_ended_sessions_count_until_they_are_gone() -> None:
     bench = Bench()
-    left = FakeSession(2000)
+    left: Any = FakeSession(2000)
+    lost: Any = FakeSession(3000)
     bench.closing.add(left)
-    bench.closing.add(FakeSession(3000))  # to which there is no other reference
-    bench.closing.add(object())  # which has no `held_bytes`
+    bench.closing.add(lost)
+    del lost
     await asyncio.sleep(ROUNDS)
     assert bench.watch.used == 2000
     left.held_bytes = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from wsgw_core.relay.client.forwarded_pings import ForwardedPings
@@ -79,6 +80,6 @@ async def test_a_client_that_is_closed_or_gone_gets_no_pong() -> None:
 
 def test_a_connection_without_ping_answers_at_once() -> None:
     pongs: list[bytes] = []
-    without: Any = object()
+    without: Any = SimpleNamespace(ping=None)
     ForwardedPings(pongs.append).received(b"one", without)
     assert pongs == [b"one"]

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from wsgw_core.api import Close, Message
+from wsgw_core.pool.backends.guarded_connection import GuardedConnection
+from wsgw_core.pool.dialling.dial import Dialled
 from wsgw_core.relay.delivery.session_sink import SessionSink
 from wsgw_core.testing.fakes import FakeBackend, as_message
 from wsgw_core.testing.session_context import pooled
@@ -28,6 +30,9 @@ class Outbox:
 
 class Connection:
     """Records what it is sent."""
+
+    subprotocol = None
+    headers = ()
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -69,9 +74,9 @@ class Bench:
             self.open()
 
     def open(self) -> None:
-        dialled: Any = SimpleNamespace(
-            backend=self.backend, connection=self.connection, losses=self.backend.losses
-        )
+        plugins: Any = self.connection
+        connection = GuardedConnection(plugins, self.backend, self.sink)
+        dialled = Dialled(self.backend, connection, self.sink, self.backend.losses)
         self.sink.open(dialled, self.outbox, self.outbox.reports.append)
         self.sink.receive_with(lambda message: self.received.append(message.text))
 

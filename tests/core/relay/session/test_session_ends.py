@@ -272,7 +272,7 @@ async def test_a_fault_in_one_backend_does_not_keep_it_from_the_others(
     with caplog.at_level(logging.ERROR):
         bench.session.close(1000)
     assert ends(bench.green) == [(1000, "", ENDED)]
-    assert "its plugin raised an error when a session ended" in caplog.text
+    assert "backend blue: its plugin raised an error in session_ended: ValueError" in caplog.text
     assert bench.ended
 
 

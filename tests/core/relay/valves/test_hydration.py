@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any, Literal, cast
 
 import pytest
@@ -238,7 +239,11 @@ def with_text_as_data() -> Sequence[Hydration]:
     return [NOTE, Hydration(Message(TEXT, cast("Any", "login")))]
 
 
-@pytest.mark.parametrize("hydrations", [without_hydrations, with_text_as_data])
+def without_an_answer() -> Sequence[Hydration]:
+    return [NOTE, cast("Any", SimpleNamespace(message=None))]
+
+
+@pytest.mark.parametrize("hydrations", [without_hydrations, with_text_as_data, without_an_answer])
 @pytest.mark.parametrize("on_error", ["close", "discard"])
 @on_virtual_clock
 async def test_a_fault_in_hydrate_is_logged_and_ends_the_session_with_on_error_close(
