@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 from ...pool.backends.guarded_connection import GuardedConnection, reported_by
 
 if TYPE_CHECKING:
     from ...pool.backends.backend_pool import PooledBackend
-    from ..client.client_side import ClientEnd
+
+
+class ClosingClient(Protocol):
+    """What this module needs of a client."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that wait."""
+        ...
 
 
 class ClosingConnections:
@@ -21,11 +29,11 @@ class ClosingConnections:
     """
 
     def __init__(self) -> None:
-        self._clients: WeakSet[ClientEnd] = WeakSet()
+        self._clients: WeakSet[ClosingClient] = WeakSet()
         # What plugins have made, because nothing else keeps the guard of such a connection.
         self._of_backends: WeakKeyDictionary[object, PooledBackend] = WeakKeyDictionary()
 
-    def add(self, connection: ClientEnd | GuardedConnection) -> None:
+    def add(self, connection: ClosingClient | GuardedConnection) -> None:
         """Remembers a connection that was closed, if it says that it holds bytes."""
         if not connection.held_bytes:
             return
