@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from . import status
 from .commands import Command
 from .events import Event
 from .outcome import Outcome
-from .status import (
-    BackendSettings,
-    BackendStatus,
-    ConfigurationStatus,
-    FrontendStatus,
-    GatewayStatus,
-    PluginStatus,
-    RouteStatus,
-    SessionStatus,
-)
 
 
 class Control(Protocol):
@@ -27,35 +18,35 @@ class Control(Protocol):
         """Carries out a command."""
         ...
 
-    async def gateway(self) -> GatewayStatus:
+    async def gateway(self) -> status.GatewayStatus:
         """Returns the status of the gateway as a whole."""
         ...
 
-    async def backends(self) -> list[BackendStatus]:
+    async def backends(self) -> list[status.BackendStatus]:
         """Returns the backends."""
         ...
 
-    async def backend_settings(self, backend_id: str) -> BackendSettings | None:
+    async def backend_settings(self, backend_id: str) -> status.BackendSettings | None:
         """Returns the configuration of a backend or of a DNS name; None: unknown id."""
         ...
 
-    async def sessions(self) -> list[SessionStatus]:
+    async def sessions(self) -> list[status.SessionStatus]:
         """Returns all sessions; lets sessions relay meanwhile."""
         ...
 
-    async def frontends(self) -> list[FrontendStatus]:
+    async def frontends(self) -> list[status.FrontendStatus]:
         """Returns all frontends."""
         ...
 
-    async def routes(self) -> list[RouteStatus]:
+    async def routes(self) -> list[status.RouteStatus]:
         """Returns the routes in their order."""
         ...
 
-    async def plugins(self) -> list[PluginStatus]:
+    async def plugins(self) -> list[status.PluginStatus]:
         """Returns all registered kinds."""
         ...
 
-    async def configuration(self) -> ConfigurationStatus:
+    async def configuration(self) -> status.ConfigurationStatus:
         """Returns the configuration in effect."""
         ...
 

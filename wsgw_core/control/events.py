@@ -16,12 +16,13 @@ class _Event:
     """
 
     level: ClassVar[int] = logging.INFO
+    _subject: ClassVar[str]
     _text: ClassVar[str]
 
     @property
     def text(self) -> str:
         """The event in words, for the log."""
-        return self._text.format(self)
+        return f"{self._subject}: {self._text}".format(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,10 @@ class _OfSession(_Event):
         backend: the id of the backend that is meant, as a rule the one that serves it.
     """
 
+    _subject: ClassVar = "session {0.session}"
     session: str
     route: str
     backend: str | None
-
-    @property
-    def text(self) -> str:
-        """The event in words, for the log."""
-        return f"session {self.session}: {self._text.format(self)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +121,8 @@ class _OfBackend(_Event):
         backend: its id.
     """
 
+    _subject: ClassVar = "backend {0.backend}"
     backend: str
-
-    @property
-    def text(self) -> str:
-        """The event in words, for the log."""
-        return f"backend {self.backend}: {self._text.format(self)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
 
 from ..api import Clock, Counter, Refusal
 from ..file_limit import REFUSED_AT_ONCE
 from ..metrics.counters import GatewayCounters
-from .trusted_proxies import TrustedProxies
+from .trusted_proxies import TrustedProxies, parse_host
 
 # The maximum number of refused connections of one network that wait for their answer. Further ones
 # get no answer, so that one network cannot use up the room for the answers to others.
@@ -210,15 +210,10 @@ def _too_many() -> Refusal:
 
 
 def _network(host: str) -> str:
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:  # the peer was gone before the socket could name it
+    address = parse_host(host)
+    if address is None:  # the peer was gone before the socket could name it
         return host
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return f"{int(address) >> 64:x}/64"
+    return f"{int(address) >> 64:x}/64" if isinstance(address, IPv6Address) else str(address)
 
 
 def _add(counts: dict[str, int], network: str, number: int) -> None:

@@ -77,7 +77,9 @@ class RequestHead:
                 raise BadRequest(400, "malformed header line")
             headers[name.decode("ascii")] = value.decode("iso-8859-1")
         _check_framing(headers)
-        _check_host(headers.get_all("Host"))
+        hosts = headers.get_all("Host")
+        if len(hosts) != 1 or not is_host(hosts[0]):  # RFC 9112 section 3.2
+            raise BadRequest(400, "exactly one valid Host header is required")
         return cls(match[1].decode("ascii"), match[2].decode("ascii"), headers)
 
 
@@ -146,12 +148,6 @@ def _check_framing(headers: Headers) -> None:
         raise BadRequest(400, "more than one Content-Length header")
     if lengths and not _DIGITS.fullmatch(lengths[0]):
         raise BadRequest(400, "malformed Content-Length")
-
-
-def _check_host(hosts: Sequence[str]) -> None:
-    """Raises BadRequest unless there is one valid Host (RFC 9112 section 3.2)."""
-    if len(hosts) != 1 or not is_host(hosts[0]):
-        raise BadRequest(400, "exactly one valid Host header is required")
 
 
 def _values(headers: Headers, name: str) -> Sequence[str]:

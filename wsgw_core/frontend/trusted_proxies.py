@@ -42,7 +42,7 @@ class TrustedProxies:
             peer_host: the address of the TCP connection's peer.
             forwarded_for: the values of all `X-Forwarded-For` headers, in order.
         """
-        address = _parse(peer_host)
+        address = parse_host(peer_host)
         if address is None:
             return peer_host
         if not self.trusts(peer_host):
@@ -57,7 +57,7 @@ class TrustedProxies:
         return str(address)
 
     def _is_inside(self, host: str) -> bool:
-        address = _parse(host)
+        address = parse_host(host)
         return address is not None and any(address in network for network in self._networks)
 
 
@@ -71,10 +71,11 @@ def _last_entries(values: Sequence[str]) -> Sequence[str]:
 def _hop(entry: str) -> IPv4Address | IPv6Address | None:
     if len(entry) > _LONGEST_ENTRY:
         return None
-    return _parse(_without_port(entry.strip()))
+    return parse_host(_without_port(entry.strip()))
 
 
-def _parse(host: str) -> IPv4Address | IPv6Address | None:
+def parse_host(host: str) -> IPv4Address | IPv6Address | None:
+    """Returns the address in a text, an IPv4-mapped one as IPv4; None: it is no address."""
     try:
         # a scope (fe80::1%eth0) names the link, not the host
         address = ip_address(host.partition("%")[0])

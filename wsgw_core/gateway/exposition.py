@@ -216,5 +216,5 @@ def _by_size(
     sizes: Sizes, limits: tuple[int, ...] = _SIZES
 ) -> tuple[list[tuple[str, float]], float]:
     """Returns the cumulative buckets of messages, and the sum of their bytes."""
-    cumulated = [*sizes.up_to(limits), sizes.messages]
+    cumulated = [*map(sizes.up_to, limits), sizes.messages]
     return list(zip([*map(str, limits), "+Inf"], cumulated, strict=True)), sizes.bytes

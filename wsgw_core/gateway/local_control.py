@@ -9,19 +9,9 @@ from typing import Any, TypeVar
 
 from .. import __version__
 from ..api import BINARY, ConfigurationError, Message, ReplyOutcome
-from ..control import commands
+from ..control import commands, status
 from ..control.events import Event
 from ..control.outcome import DONE, UNCHANGED, UNKNOWN, UNSUPPORTED, Outcome, ReloadReport
-from ..control.status import (
-    BackendSettings,
-    BackendStatus,
-    ConfigurationStatus,
-    FrontendStatus,
-    GatewayStatus,
-    PluginStatus,
-    RouteStatus,
-    SessionStatus,
-)
 from ..loading.added_backend import FilesNotAllowed, resolve_backend
 from ..loading.effective import plain_config
 from ..masking import masked
@@ -93,7 +83,7 @@ class LocalControl:
             return Outcome("refused", tuple(error.problems))
         return DONE if changed else UNCHANGED
 
-    async def gateway(self) -> GatewayStatus:
+    async def gateway(self) -> status.GatewayStatus:
         """See Control."""
         obstacles = []
         now = asyncio.get_running_loop().time()
@@ -103,7 +93,7 @@ class LocalControl:
             obstacles.append("all frontends are paused")
         if not any(backend.is_for_newcomers(now) for backend in self._gateway.pool.backends):
             obstacles.append("no backend is enabled, healthy and ready for new clients")
-        return GatewayStatus(
+        return status.GatewayStatus(
             version=__version__,
             obstacles=tuple(obstacles),
             unserved_routes=tuple(
@@ -112,18 +102,18 @@ class LocalControl:
             sessions=len(self._gateway.sessions),
         )
 
-    async def backends(self) -> list[BackendStatus]:
+    async def backends(self) -> list[status.BackendStatus]:
         """See Control."""
         spec_of = self._gateway.upstream.spec_of
         return [backend_status(each, spec_of(each)) for each in self._gateway.pool.backends]
 
-    async def backend_settings(self, backend_id: str) -> BackendSettings | None:
+    async def backend_settings(self, backend_id: str) -> status.BackendSettings | None:
         """See Control."""
         specs = self._gateway.upstream.specs()
         found = next((each for each in specs if each.id == backend_id), None)
         return backend_settings(found) if found is not None else None
 
-    async def sessions(self) -> list[SessionStatus]:
+    async def sessions(self) -> list[status.SessionStatus]:
         """See Control."""
         described = []
         for number, session in enumerate(self._gateway.sessions, 1):
@@ -132,32 +122,32 @@ class LocalControl:
                 await asyncio.sleep(0)
         return described
 
-    async def frontends(self) -> list[FrontendStatus]:
+    async def frontends(self) -> list[status.FrontendStatus]:
         """See Control."""
         addresses = tuple(map(str, self._gateway.addresses))
         return [
-            FrontendStatus(frontend_id, addresses, opener.paused)
+            status.FrontendStatus(frontend_id, addresses, opener.paused)
             for frontend_id, opener in self._gateway.frontends.items()
         ]
 
-    async def routes(self) -> list[RouteStatus]:
+    async def routes(self) -> list[status.RouteStatus]:
         """See Control."""
         is_usable = self._gateway.pool.is_usable
         return [
-            RouteStatus(route.id, route.group, is_usable(route.group))
+            status.RouteStatus(route.id, route.group, is_usable(route.group))
             for route in self._gateway.generation.routes
         ]
 
-    async def plugins(self) -> list[PluginStatus]:
+    async def plugins(self) -> list[status.PluginStatus]:
         """See Control."""
         plugins = self._gateway.generation.specs.plugins
         return plugin_statuses(plugins) if plugins is not None else []
 
-    async def configuration(self) -> ConfigurationStatus:
+    async def configuration(self) -> status.ConfigurationStatus:
         """See Control."""
         generation = self._gateway.generation
         settings = masked(plain_config(generation.config, generation.specs))
-        return ConfigurationStatus(generation.number, settings)
+        return status.ConfigurationStatus(generation.number, settings)
 
     def follow(self, tell: Callable[[Event], object]) -> Callable[[], None]:
         """See Control."""

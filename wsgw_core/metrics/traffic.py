@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
 _STEP = 128  # bytes; see `Sizes.counts`
 _EXACT = 512  # steps, that is up to 64 KiB
@@ -47,15 +46,12 @@ class Sizes:
         """The number of messages."""
         return sum(self.counts) + self.large.total()
 
-    def up_to(self, bounds: Iterable[int]) -> list[int]:
-        """Returns for each bound the number of messages up to that size.
+    def up_to(self, bound: int) -> int:
+        """Returns the number of messages up to a size.
 
         Args:
-            bounds: multiples of 128 up to 64 KiB, powers of two above.
+            bound: a multiple of 128 up to 64 KiB, a power of two above.
         """
-        return [self._up_to(bound) for bound in bounds]
-
-    def _up_to(self, bound: int) -> int:
         if bound <= _STEP * _EXACT:
             return sum(self.counts[: bound // _STEP + 1])
         exponent = bound.bit_length() - 1

@@ -17,7 +17,6 @@ from ..masking import masked_text
 from ..one_line import LONGEST_LINE, LONGEST_NAME, one_line, shortened
 from .dropping_log import DroppingLog
 
-_LEVELS = {"WARN": "WARNING"}
 _ALWAYS_WRITTEN = ("wsgw.audit", "wsgw.lifecycle")
 _FIELDS = ("session", "route", "backend", "reason")  # passed as `extra`
 
@@ -82,7 +81,7 @@ def set_up_logging(level: str, layout: str = "console") -> None:
     handler.setFormatter(JsonFormatter() if layout == "json" else OneLineFormatter())
     if handler not in logging.root.handlers:
         logging.basicConfig(handlers=[handler], force=True)
-    logging.root.setLevel(_LEVELS.get(level, level))
+    logging.root.setLevel(level)
     for name in _ALWAYS_WRITTEN:
         logging.getLogger(name).setLevel(logging.INFO)
     logging.captureWarnings(capture=True)

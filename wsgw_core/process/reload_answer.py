@@ -21,11 +21,7 @@ from ..one_line import one_line
 
 _LONGEST = 64 * 1024  # bytes; a socket accepts this without blocking
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: struct ucred
-
-try:
-    _PEER_CREDENTIALS: int | None = socket.SO_PEERCRED
-except AttributeError:  # not Linux
-    _PEER_CREDENTIALS = None
+_PEER_CREDENTIALS: int | None = getattr(socket, "SO_PEERCRED", None)  # None: not Linux
 
 
 @dataclass(frozen=True, slots=True)

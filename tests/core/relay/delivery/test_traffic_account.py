@@ -12,7 +12,7 @@ BOUNDS = (0, 128, 256, 131_072)
 
 
 def counted(sizes: Sizes) -> tuple[int, list[int]]:
-    return sizes.messages, sizes.up_to(BOUNDS)
+    return sizes.messages, [*map(sizes.up_to, BOUNDS)]
 
 
 @on_virtual_clock
