@@ -120,8 +120,7 @@ class AdminServer:
     @property
     def addresses(self) -> tuple[Address, ...]:
         """The addresses it listens on, with the port that the system chose."""
-        sockets = self._acceptor.sockets if self._acceptor is not None else ()
-        return tuple(Address(*listening.getsockname()[:2]) for listening in sockets)
+        return self._acceptor.addresses if self._acceptor is not None else ()
 
     async def _make_runner(self) -> web.AppRunner:
         options = self._options

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 from ..api import Counter
 from ..api.rare_warning import RareWarning
+from ..config.address import Address
 from ..file_limit import room_for_clients
 
 _AT_ONCE = 64  # connections of one socket in one turn of the loop
@@ -71,9 +72,10 @@ class Acceptor:
         self._closed = False
 
     @property
-    def sockets(self) -> tuple[socket.socket, ...]:
-        """The listening sockets; none after `stop`."""
-        return () if self._closed else self._sockets
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses, with the port that the system chose; none after `stop`."""
+        sockets = () if self._closed else self._sockets
+        return tuple(Address(*listening.getsockname()[:2]) for listening in sockets)
 
     def start(self, backlog: int) -> None:
         """Starts to listen; raises OSError.

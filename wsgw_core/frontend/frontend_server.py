@@ -97,8 +97,7 @@ class FrontendServer:
     @property
     def addresses(self) -> tuple[Address, ...]:
         """The addresses it listens on, with the port that the system chose."""
-        sockets = self._acceptor.sockets if self._acceptor is not None else ()
-        return tuple(Address(*listening.getsockname()[:2]) for listening in sockets)
+        return self._acceptor.addresses if self._acceptor is not None else ()
 
     def stop_accepting(self) -> None:
         """Stops listening; clients stay."""

@@ -19,6 +19,7 @@ from ..pool.policy.backend_group import BackendGroup
 from ..pool.policy.checked_policy import CheckedPolicy
 from ..relay.all_sessions.routes import Route, Routes
 from ..relay.all_sessions.session_context import ConfiguredValve, SessionContext
+from ..relay.all_sessions.session_reporter import SessionReporter
 from ..relay.all_sessions.session_table import SessionTable
 from ..relay.delivery.poison import PoisonLock
 
@@ -107,13 +108,15 @@ class SessionSettings:
                 ConfiguredValve(each.registration.kind, plugins.of(each), each.on_error)
                 for each in valves
             ),
-            listeners=tuple(map(plugins.of, shared.listeners)),
             plugins=plugins,
             table=self._table,
             poison_lock=self._poison_lock,
             read_batch=self._read_batch,
             counters=self._counters,
             logger=self._logger,
+            reporter=SessionReporter(
+                map(plugins.of, shared.listeners), self._table.events, self._counters, self._logger
+            ),
         )
         return Route(options, tuple(map(plugins.of, gates)), context)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from wsgw_core.api import Backend, Metrics, ReadBatch
+from wsgw_core.api import Backend, Metrics, ReadBatch, SessionListener
 from wsgw_core.config.drain_options import DrainOptions
 from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.config.limit_options import LimitOptions
@@ -18,15 +18,19 @@ from wsgw_core.pool.dialling.dial_limiter import DialLimiters
 from wsgw_core.pool.dialling.dialler import Dialler
 from wsgw_core.pool.policy.backend_group import BackendGroup
 from wsgw_core.relay.all_sessions.session_context import SessionContext
+from wsgw_core.relay.all_sessions.session_reporter import SessionReporter
 from wsgw_core.relay.all_sessions.session_table import SessionTable
 from wsgw_core.relay.delivery.poison import PoisonLock
 
 
-def make_session_context(backends: Sequence[PooledBackend], **parts: Any) -> SessionContext:
+def make_session_context(
+    backends: Sequence[PooledBackend], *, listeners: Iterable[SessionListener] = (), **parts: Any
+) -> SessionContext:
     """Returns the context of a session, on the running event loop.
 
     Args:
         backends: the backends, in the order of configuration.
+        listeners: called with the events of the sessions.
         **parts: the fields of SessionContext that differ from a gateway's defaults.
     """
     logger = logging.getLogger("wsgw.test")
@@ -36,6 +40,8 @@ def make_session_context(backends: Sequence[PooledBackend], **parts: Any) -> Ses
         limiters = DialLimiters(*failover.dial_bounds)
         group = BackendGroup(BackendPool(list(backends)))
         parts["dialler"] = Dialler(group, limiters, failover.retry_statuses, counters, logger)
+    table: SessionTable = parts.setdefault("table", SessionTable())
+    parts.setdefault("reporter", SessionReporter(listeners, table.events, counters, logger))
     defaults: dict[str, Any] = {
         "clock": asyncio.get_running_loop(),
         "route": "",
@@ -43,9 +49,7 @@ def make_session_context(backends: Sequence[PooledBackend], **parts: Any) -> Ses
         "drain": DrainOptions(),
         "reconnect_header": "X-Balancer-Reconnect",
         "valves": (),
-        "listeners": (),
         "plugins": PluginSet(),
-        "table": SessionTable(),
         "poison_lock": PoisonLock(),
         "read_batch": ReadBatch(),
         "logger": logger,

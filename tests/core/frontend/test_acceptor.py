@@ -131,7 +131,7 @@ class TestAccepting:
 
     async def test_clients_of_all_sockets_are_accepted(self) -> None:
         async with Bench(sockets=2) as bench:
-            assert len(bench.acceptor.sockets) == 2
+            assert len(bench.acceptor.addresses) == 2
             await bench.greeted(*bench.connect(3), *bench.connect(3, to=1))
 
     async def test_accepted_sockets_send_small_writes_at_once(self) -> None:
@@ -225,7 +225,7 @@ class TestStopping:
             where = bench.listening[0].getsockname()
             bench.when_made = bench.acceptor.stop
             clients = bench.connect(3)
-            await bench.until(lambda: not bench.acceptor.sockets)
+            await bench.until(lambda: not bench.acceptor.addresses)
             await bench.acceptor.settle()
             assert len(bench.accepted) == 3
             await bench.greeted(*clients)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from ...api import Clock, ReadBatch, SessionListener, Valve
+from ...api import Clock, ReadBatch, Valve
 from ...config.drain_options import DrainOptions
 from ...config.failover_options import FailoverOptions
 from ...config.limit_options import LimitOptions
@@ -45,7 +45,6 @@ class SessionContext:
         reconnect_header: name of the header that says a backend is not the session's first.
         dialler: dials the route's backends.
         valves: the valves of each session, in the order of configuration.
-        listeners: called by the reporter.
         plugins: the plugins' objects; they stay open while a session uses them.
         table: all sessions of the gateway.
         poison_lock: keeps suspicious messages apart.
@@ -62,15 +61,10 @@ class SessionContext:
     reconnect_header: str
     dialler: Dialler
     valves: tuple[ConfiguredValve, ...]
-    listeners: tuple[SessionListener, ...]
     plugins: PluginSet
     table: SessionTable
     read_batch: ReadBatch
     poison_lock: PoisonLock
     counters: GatewayCounters
     logger: logging.Logger
-    reporter: SessionReporter = field(init=False)
-
-    def __post_init__(self) -> None:
-        reporter = SessionReporter(self.listeners, self.table.events, self.counters, self.logger)
-        object.__setattr__(self, "reporter", reporter)
+    reporter: SessionReporter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from ...api import BackendDeclined, Close, Message, Session, SessionListener
@@ -51,7 +51,7 @@ class SessionReporter:
 
     def __init__(
         self,
-        listeners: Sequence[SessionListener],
+        listeners: Iterable[SessionListener],
         stream: EventStream,
         counters: GatewayCounters,
         logger: logging.Logger,
