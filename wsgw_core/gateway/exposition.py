@@ -6,29 +6,27 @@ import asyncio
 import logging
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import Metric, UnknownMetricFamily
 from prometheus_client.registry import Collector
 
 from .. import __version__
-from ..api import Metrics
 from ..api.metrics import MetricFamily
 from ..api.rare_warning import RareWarning
 from ..metrics import families
-from ..metrics.counters import GatewayCounters
 from ..metrics.families import Family
 from ..metrics.series import Row, buckets, collect, metric
 from ..metrics.traffic import Sizes
-from ..pool.backends.backend_pool import BackendPool
 from ..relay.all_sessions.memory_watch import MemoryWatch
-from ..relay.all_sessions.routes import Routes
-from ..relay.all_sessions.session_table import SessionTable
 from ..relay.session.session import Session
 from ..relay.session.session_state import State
+
+if TYPE_CHECKING:
+    from .gateway import Gateway
 
 _AT_ONCE = 500  # sessions that are looked at in one turn of the loop
 _SIZES = (128, 512, 2_048, 8_192, 32_768, 131_072, 524_288, 2_097_152)
@@ -39,41 +37,18 @@ class Exposition:
     """The metrics of one gateway.
 
     Args:
-        metrics: the counters of the gateway and of its plugins.
-        counters: the gateway's own counters, including those with labels.
-        pool: the backends.
-        sessions: the sessions.
-        frontends: the frontends by id.
-        routes: returns the configured routes.
-        waiting_dials: returns the number of dials that wait for others.
-        memory: the memory that sessions hold.
-        wsbalancers: whether to show wsbalancer's metrics too.
+        gateway: the gateway, which listens already.
+        memory: the memory that its sessions hold.
         logger: logs errors of plugins.
     """
 
-    def __init__(  # noqa: PLR0913 - all that a gateway has numbers of
-        self,
-        metrics: Metrics,
-        counters: GatewayCounters,
-        pool: BackendPool,
-        sessions: SessionTable,
-        frontends: Mapping[str, Any],
-        *,
-        routes: Callable[[], Routes],
-        waiting_dials: Callable[[], int],
-        memory: MemoryWatch,
-        wsbalancers: bool,
-        logger: logging.Logger,
-    ) -> None:
-        self._metrics = metrics
-        self._counters = counters
-        self._pool = pool
-        self._sessions = sessions
-        self._frontends = frontends
-        self._routes = routes
-        self._waiting_dials = waiting_dials
+    def __init__(self, gateway: Gateway, memory: MemoryWatch, logger: logging.Logger) -> None:
+        self._gateway = gateway
+        self._counters = gateway.counters
+        self._pool = gateway.pool
+        self._frontends = gateway.frontends
+        self._wsbalancers = gateway.generation.config.server.enable_instrumentation
         self._memory = memory
-        self._wsbalancers = wsbalancers
         self._warn = RareWarning(logger)
         self._process = ProcessCollector(registry=None)
         self._platform = PlatformCollector(registry=None)
@@ -81,7 +56,7 @@ class Exposition:
     async def text(self) -> bytes:
         """Returns all metrics in Prometheus' text format; lets sessions relay meanwhile."""
         now = _Sessions()
-        for number, session in enumerate(self._sessions, 1):
+        for number, session in enumerate(self._gateway.sessions, 1):
             now.add(session)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -93,14 +68,14 @@ class Exposition:
     def collect(self) -> list[Metric]:
         """Returns all metrics except those of the process, without a pause; see HostCollector."""
         now = _Sessions()
-        for session in self._sessions:
+        for session in self._gateway.sessions:
             now.add(session)
         return list(self._collect(now))
 
     def _collect(self, now: _Sessions) -> Iterator[Metric]:
         for family, rows in self._rows(now):
             yield metric(family.name, family, rows)
-        yield from collect(self._metrics, self._gauge_failed)
+        yield from collect(self._gateway.metrics, self._gauge_failed)
         if self._wsbalancers:
             yield from self._as_wsbalancer()
 
@@ -123,7 +98,7 @@ class Exposition:
         yield families.HANDSHAKES, [((str(each),), n) for each, n in sorted(statuses.items())]
         yield from self._of_routes(now)
         yield families.DIALS, [((), buckets(counters.dial_durations))]
-        yield families.WAITING_DIALS, [((), self._waiting_dials())]
+        yield families.WAITING_DIALS, [((), self._gateway.waiting_dials)]
         yield families.FAILOVERS, [((), buckets(counters.failover_durations))]
         yield families.HYDRATIONS, [((), buckets(counters.hydration_durations))]
         yield families.HYDRATING, [((), now.hydrating)]
@@ -147,7 +122,7 @@ class Exposition:
         self._warn("cannot read gauge wsgw_%s: %r", family.name, error)
 
     def _of_routes(self, now: _Sessions) -> Iterator[tuple[Family, Iterable[Row]]]:
-        routes = [route for route in self._routes() if route.id]
+        routes = [route for route in self._gateway.opener.routes if route.id]
         # Sessions of removed routes may still be open.
         ids = sorted({*(route.id for route in routes), *now.routes} - {""})
         handshakes = self._counters.route_handshakes

@@ -287,18 +287,7 @@ class Gateway:
         self._resources.callback(delay.stop)
         self._memory.start(loop)
         self._resources.callback(self._memory.stop)
-        self._exposition = Exposition(
-            self.metrics,
-            self.counters,
-            self.pool,
-            self.sessions,
-            self.frontends,
-            routes=lambda: self.opener.routes,
-            waiting_dials=lambda: self.waiting_dials,
-            memory=self._memory,
-            wsbalancers=self.generation.config.server.enable_instrumentation,
-            logger=self._logger,
-        )
+        self._exposition = Exposition(self, self._memory, self._logger)
 
     def _uses(self, plugins: PluginSet) -> bool:
         opening = self._opener is not None and self._opener.is_opening(plugins)

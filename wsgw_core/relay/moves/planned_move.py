@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from .quiet_check import QuietCheck
 
 if TYPE_CHECKING:
-    from ...api import Clock
-    from ...config.drain_options import DrainOptions
     from ...pool.backends.backend_pool import PooledBackend
     from ..failover.replacement import Replacement
+    from ..session.session import Session
     from .session_moves import SessionMoves
 
 _READY_FOR = 5.0  # seconds that a new connection may wait; until its start it answers no pings
@@ -32,11 +31,8 @@ class PlannedMove:
     read them; only `limits.slow-client-timeout` bounds that.
 
     Args:
-        steps: takes each step.
-        quiet_check: the session's.
-        options: the times to wait.
-        clock: time and timers.
-        client_is_slow: returns whether reading the backend is paused because the client is slow.
+        moves: takes the steps that concern the backends.
+        session: the session that moves.
 
     Attributes:
         at_once: skip step 1, and in step 3 wait only until the backend has acknowledged everything;
@@ -47,15 +43,15 @@ class PlannedMove:
     """
 
     __slots__ = (
-        "_client_is_slow",
         "_clock",
         "_latest",
+        "_moves",
         "_options",
         "_quiet_check",
         "_ready",
         "_ready_until",
+        "_session",
         "_step_ends",
-        "_steps",
         "_task",
         "_timer",
         "at_once",
@@ -65,22 +61,24 @@ class PlannedMove:
 
     def __init__(
         self,
-        steps: SessionMoves,
-        quiet_check: QuietCheck,
-        options: DrainOptions,
-        clock: Clock,
+        moves: SessionMoves,
+        session: Session,
         *,
-        client_is_slow: Callable[[], bool],
+        at_once: bool,
+        must_leave: bool,
+        fit: Callable[[PooledBackend], bool] | None,
     ) -> None:
-        self._steps = steps
-        self._quiet_check = quiet_check
-        self._options = options
-        self._clock = clock
-        self._client_is_slow = client_is_slow
-        self.at_once = self.must_leave = False
-        self.fit: Callable[[PooledBackend], bool] | None = None
+        self._moves = moves
+        self._session = session
+        self._options = session.context.drain
+        self._clock = session.context.clock
+        self.at_once = at_once
+        self.must_leave = must_leave
+        self.fit = fit
 
-        self._latest = clock.time() + options.patience
+        now = self._clock.time()
+        self._quiet_check = QuietCheck(session.ledger, session.account, self._options.quiet, now)
+        self._latest = now + self._options.patience
         self._ready: Replacement | None = None
         self._ready_until = 0.0
         self._step_ends: float | None = None
@@ -149,7 +147,7 @@ class PlannedMove:
             self._begin_last_step(now)
 
     def _is_good(self, is_due: bool) -> bool:
-        return is_due and (self.at_once or not self._client_is_slow())
+        return is_due and (self.at_once or not self._session.client_side.backend_pauses)
 
     def _stop_sending_and_dial(self) -> None:
         """Dials, and sends nothing new meanwhile, unless the dial takes long."""
@@ -159,17 +157,17 @@ class PlannedMove:
 
     def _send_rest(self) -> None:
         self._timer = self._step_ends = None
-        self._steps.send_rest()
+        self._session.outbox.send_rest()
 
     def _begin_dial(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._dial())
 
     async def _dial(self) -> None:
         try:
-            ready = await self._steps.dial()
+            ready = await self._moves.dial()
         except Exception as error:  # noqa: BLE001 - whatever it is, the session decides
             self._task = None
-            self._steps.stay(error)
+            self._moves.stay(error)
             return
         self._task = None
         self._ready = ready
@@ -195,7 +193,7 @@ class PlannedMove:
 
     def _stop_sending(self, now: float) -> None:
         self._step_ends = now + self._options.step
-        self._steps.stop_sending()
+        self._session.outbox.stop_sending()
 
     def _look_at_last(self) -> None:
         assert self._step_ends is not None  # noqa: S101 - for the type checker
@@ -205,7 +203,7 @@ class PlannedMove:
         is_good = quiet_check.all_is_delivered if self.at_once else quiet_check.look(now)
         if is_good or now >= self._step_ends - step / 2:
             left = max(0.0, self._step_ends - now)
-            self._timer = self._clock.call_later(left, self._steps.arrive)
-            self._steps.leave()
+            self._timer = self._clock.call_later(left, self._moves.arrive)
+            self._moves.leave()
         else:
             self._timer = self._clock.call_later(step / _LOOKS, self._look_at_last)

@@ -11,7 +11,6 @@ from ...websocket.session_ends import SESSION_MOVED
 from ..session.session_state import Event, State
 from .move_retries import NEVER_FAILED
 from .planned_move import PlannedMove
-from .quiet_check import QuietCheck
 
 if TYPE_CHECKING:
     from ...pool.backends.backend_pool import PooledBackend
@@ -126,18 +125,10 @@ class SessionMoves:
         at_once: bool = False,
         must_leave: bool = False,
     ) -> None:
-        session, context = self._session, self._context
-        session.advance(Event.MOVE_PLANNED)
-        now, quiet = context.clock.time(), context.drain.quiet
+        self._session.advance(Event.MOVE_PLANNED)
         self._planned = PlannedMove(
-            self,
-            QuietCheck(session.ledger, session.account, quiet, now),
-            context.drain,
-            context.clock,
-            client_is_slow=lambda: bool(session.client_side.backend_pauses),
+            self, self._session, at_once=at_once, must_leave=must_leave, fit=fit
         )
-        self._planned.at_once, self._planned.must_leave = at_once, must_leave
-        self._planned.fit = fit
         self._planned.begin()
 
     # What PlannedMove calls, in this order
@@ -159,14 +150,6 @@ class SessionMoves:
             replacement.dialled.discard()
             raise NoBackend("no other backend is available")
         return replacement
-
-    def stop_sending(self) -> None:
-        """Sends the old backend nothing new; the ledger keeps it."""
-        self._session.outbox.stop_sending()
-
-    def send_rest(self) -> None:
-        """Undoes `stop_sending`: sends what has come meanwhile, and what comes."""
-        self._session.outbox.send_rest()
 
     def leave(self) -> None:
         """Closes the old connection; the backend may still send what it has."""
