@@ -17,7 +17,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # has no type hints
 
-from wsgw_core.config.sources import load_config
+from wsgw_core.config.sources import read_sources
 from wsgw_core.loading.schema import config_schema
 from wsgw_core.plugins.loader import Plugins, load_plugins
 from wsgw_core.plugins.plugin_specs import PluginSpecs, resolve_specs
@@ -80,8 +80,9 @@ def components_of(block: Block, blocks: list[Block], folder: Path) -> PluginSpec
     text = block.text if "backends:" in block.text else SOME_BACKEND + block.text
     file = folder / "block.yaml"
     file.write_text(text, "utf-8")
-    config = load_config(file, {})
-    return resolve_specs(config, plugins_with(plugins_in(block.document, blocks)))
+    draft = read_sources(file, {})
+    assert draft.config is not None, draft.problems
+    return resolve_specs(draft.config, plugins_with(plugins_in(block.document, blocks)))
 
 
 @pytest.mark.usefixtures("example_sources")
@@ -181,4 +182,6 @@ def test_readme_file_and_variables_give_the_same_configuration(
     ).stdout
     variables = dict(line.partition("=")[::2] for line in printed.splitlines())
 
-    assert load_config(None, variables) == load_config(file, {})
+    by_variables, by_file = read_sources(None, variables), read_sources(file, {})
+    assert by_variables.problems == by_file.problems == ()
+    assert by_variables.config == by_file.config

@@ -14,7 +14,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..api import ConfigurationError
 from ..api.bounded_file import read_bytes
 from ..api.options import size_text
 from .gateway_config import GatewayConfig
@@ -56,24 +55,13 @@ class Draft:
     config: GatewayConfig | None
 
 
-def load_config(file: Path | None, environment: Mapping[str, str]) -> GatewayConfig:
-    """Loads and checks the configuration, except the options of plugins.
+def read_sources(file: Path | None, environment: Mapping[str, str]) -> Draft:
+    """Reads and merges file and environment, and checks the core's options.
 
     Args:
         file: a YAML file, or a TOML file if its suffix is `.toml`; None: only the environment.
         environment: the variables, such as `os.environ`.
-
-    Raises:
-        ConfigurationError: with all problems.
     """
-    draft = read_sources(file, environment)
-    if draft.config is None:
-        raise ConfigurationError(draft.origins.in_order(draft.problems))
-    return draft.config
-
-
-def read_sources(file: Path | None, environment: Mapping[str, str]) -> Draft:
-    """Reads and merges file and environment, and checks the core's options; see `load_config`."""
     content = _read_file(file) if file is not None else FileContent(data={})
     return _merged(content, str(file or ""), environment)
 

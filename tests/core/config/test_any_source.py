@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from wsgw_core.api import ConfigurationError
-from wsgw_core.config.sources import load_config
 from wsgw_core.config.wsbalancer_variables import ALL_VARIABLES
+
+from .core_config import load_config
 
 NAMES = st.one_of(
     st.sampled_from(["server", "upstream", "failover", "limits", "valves", "backends", "frontend"]),

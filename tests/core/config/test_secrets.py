@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from wsgw_core.api import ConfigurationError, Options
 from wsgw_core.config.problems import Origins
 from wsgw_core.config.secrets import secret_keys, with_secrets
-from wsgw_core.config.sources import load_config
+
+from .core_config import load_config
 
 
 class Inner(Options):

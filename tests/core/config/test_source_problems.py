@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from wsgw_core.api import ConfigurationError
-from wsgw_core.config.sources import load_config
 
 from .conftest import BACKEND, Write
+from .core_config import load_config
 
 
 def problems_of(file: Path | None, environment: dict[str, str] | None = None) -> list[str]:

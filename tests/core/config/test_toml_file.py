@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsgw_core.api import ConfigurationError
-from wsgw_core.config.sources import load_config
 from wsgw_core.config.toml_file import read_toml
+
+from .core_config import load_config
 
 TEXT = '''\
 # a comment

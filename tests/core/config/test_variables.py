@@ -10,7 +10,9 @@ import pytest
 from wsgw_core.api import ConfigurationError
 from wsgw_core.config.address import Address
 from wsgw_core.config.gateway_config import GatewayConfig
-from wsgw_core.config.sources import load_config, read_sources
+from wsgw_core.config.sources import read_sources
+
+from .core_config import load_config
 
 FILE = """\
 server:

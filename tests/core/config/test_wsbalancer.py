@@ -10,9 +10,10 @@ import pytest
 from wsgw_core.api import ConfigurationError
 from wsgw_core.config.address import Address
 from wsgw_core.config.gateway_config import GatewayConfig
-from wsgw_core.config.sources import load_config
 from wsgw_core.config.wsbalancer import misspelt_variables
 from wsgw_core.config.wsbalancer_variables import ALL_VARIABLES, GATEWAY_VARIABLES, Variable
+
+from .core_config import load_config
 
 # Every key that wsbalancer has, none with its default.
 EVERY_KEY = """\
