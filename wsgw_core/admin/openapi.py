@@ -26,22 +26,14 @@ _RESULT: dict[str, Any] = {
     "required": ["result"],
     "additionalProperties": False,
 }
-_IDS = _array(_STRING)
+_IDS = ("added", "removed", "changed", "unchanged", "deleted", "waiting")
 _RELOAD: dict[str, Any] = {
-    "type": "object",
+    **_RESULT,
     "properties": {
-        "result": {"enum": ["success", "failed"]},
-        "reason": _STRING,
+        **_RESULT["properties"],
         "summary": _STRING,
-        "added": _IDS,
-        "removed": _IDS,
-        "changed": _IDS,
-        "unchanged": _IDS,
-        "deleted": _IDS,
-        "waiting": _IDS,
+        **dict.fromkeys(_IDS, _array(_STRING)),
     },
-    "required": ["result"],
-    "additionalProperties": False,
 }
 _ANSWERS: dict[Answer, dict[str, Any]] = {
     "backends": _array(

@@ -33,21 +33,19 @@ _KEY = re.compile(r"[a-z][a-z0-9-]*\Z")
 _NUMBER = re.compile(r"\s*\d+(?:\.\d+)?\s*\Z")
 
 
+@dataclass(slots=True, eq=False)
 class Setting:
     """One value that the merge does not look into.
 
-    Args:
+    Attributes:
         value: the value as given.
         origin: the file and line, or the variable, that gives it.
         below: the origins of the parts of the value, by full key path.
     """
 
-    __slots__ = ("below", "origin", "value")
-
-    def __init__(self, value: Any, origin: str, below: Mapping[KeyPath, str] | None = None) -> None:
-        self.value = value
-        self.origin = origin
-        self.below = below or {}
+    value: Any
+    origin: str
+    below: Mapping[KeyPath, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -73,7 +71,7 @@ class Layer:
         tree = self.tree
         for part in path[:-1]:
             tree = tree.setdefault(_tree_key(part), {})
-        tree[_tree_key(path[-1])] = Setting(value, origin, below)
+        tree[_tree_key(path[-1])] = Setting(value, origin, below or {})
 
 
 def layer_from_data(

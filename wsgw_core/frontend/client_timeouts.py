@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import dataclass
 
 from ..api import Clock
 from ..metrics.counters import GatewayCounters
@@ -157,28 +158,15 @@ class ClientTimeouts:
         return silence > 0 and client.silent_for(silence)
 
 
+@dataclass(slots=True)
 class _Watched:
     """A client's state in the last round."""
 
-    __slots__ = (
-        "activity",
-        "blocked_since",
-        "ends_at",
-        "heard_at",
-        "keepalive",
-        "pongs",
-        "slow_since",
-        "taken",
-    )
-
-    def __init__(
-        self, activity: int, heard_at: float, ends_at: float, keepalive: ClientKeepalive | None
-    ) -> None:
-        self.activity = activity
-        self.heard_at = heard_at
-        self.ends_at = ends_at
-        self.keepalive = keepalive
-        self.pongs = 0
-        self.blocked_since: float | None = None  # the client's, in the last round
-        self.slow_since = 0.0  # when the client had last taken enough
-        self.taken = 0  # how much it had taken then
+    activity: int
+    heard_at: float
+    ends_at: float
+    keepalive: ClientKeepalive | None
+    pongs: int = 0
+    blocked_since: float | None = None  # the client's, in the last round
+    slow_since: float = 0.0  # when the client had last taken enough
+    taken: int = 0  # how much it had taken then

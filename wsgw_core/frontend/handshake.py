@@ -157,12 +157,9 @@ class ClientHandshake(asyncio.Protocol):
 
     def _take_head(self) -> None:
         """Processes the head, unless the client is gone or was answered meanwhile."""
-        head = self._head.head
-        if head is not None and not (self._answered or self._transport.is_closing()):
-            self._head_complete(head)
-
-    def _head_complete(self, head: bytes) -> None:
-        settings = self._settings
+        head, settings = self._head.head, self._settings
+        if head is None or self._answered or self._transport.is_closing():
+            return
         try:
             request = RequestHead.parse(head, settings.max_header_count)
             asked = WebSocketRequest.check(request, settings.compression.accepted_offers())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 _INTERVAL = 60.0  # seconds
 _MOST = 100  # records of one kind in an interval; enough for all problems of a configuration
@@ -48,9 +49,7 @@ class LogSampler(logging.Filter):
         return False
 
 
+@dataclass(slots=True)
 class _Seen:
-    __slots__ = ("count", "since")
-
-    def __init__(self, since: float) -> None:
-        self.since = since
-        self.count = 0
+    since: float
+    count: int = 0

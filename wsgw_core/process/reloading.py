@@ -22,7 +22,6 @@ from .reload_answer import ReloadAnswer, send_answer
 
 _CHECK_INTERVAL = 1.0  # seconds between two checks of a watched file
 _NOTHING = "nothing was changed"
-_Look = tuple[int, ...] | None
 
 
 class Reloadable(Protocol):
@@ -149,7 +148,7 @@ def _waits(key: str) -> str:
     return f"{key}: the new value takes effect at the next start"
 
 
-def _look_at(file: Path) -> _Look:
+def _look_at(file: Path) -> tuple[int, ...] | None:
     try:
         found = file.stat()
     except OSError:
