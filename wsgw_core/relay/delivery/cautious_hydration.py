@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from ...api import Clock, Close, EndMeaning
-from ...pool.backends.backend_pool import PooledBackend
 from .poison import PoisonLock
+from .session_sink import SessionSink
 
 _SUSPICIOUS = 2  # after this many deaths during hydrations, the next one runs alone
 
@@ -49,41 +48,32 @@ class CautiousHydration:
     and drops connections does not die of a hydration.
 
     Args:
-        begin: begins the hydration; called once at most.
+        sink: the sink of the connection; begins the hydration.
         lock: shared by all sessions.
-        backend: the backend.
         clock: time and timers.
         pause: seconds that the connection must last, and for which the lock stays closed when it is
             lost; see PoisonLock.
     """
 
-    __slots__ = ("_backend", "_begin", "_lock", "_pause", "_timer")
+    __slots__ = ("_lock", "_pause", "_sink", "_timer")
 
-    def __init__(
-        self,
-        begin: Callable[[], None],
-        lock: PoisonLock,
-        backend: PooledBackend,
-        clock: Clock,
-        pause: float,
-    ) -> None:
-        self._begin = begin
+    def __init__(self, sink: SessionSink, lock: PoisonLock, clock: Clock, pause: float) -> None:
+        self._sink = sink
         self._lock = lock
-        self._backend = backend
         self._pause = pause
         self._timer: asyncio.TimerHandle = clock.call_later(pause, self.go_on)
 
     def go_on(self) -> None:
         """Begins the hydration if the lock is free; the lock calls this again when it is."""
-        if self._lock.acquire(self._backend, self):
-            self._begin()
+        if self._lock.acquire(self._sink.backend, self):
+            self._sink.begin_hydration()
 
     def done(self) -> None:
         """Releases the lock: the backend is hydrated, or gets no hydration message."""
         self._timer.cancel()
-        self._lock.release(self._backend, self)
+        self._lock.release(self._sink.backend, self)
 
     def stop(self) -> None:
         """Stops: the connection is lost, or the session leaves it."""
         self._timer.cancel()
-        self._lock.release(self._backend, self, pause=self._pause)
+        self._lock.release(self._sink.backend, self, pause=self._pause)

@@ -112,10 +112,9 @@ class Outbox:
             self._cautious = CautiousReplay(
                 self._ledger,
                 self._deaths,
-                sink.give,
+                sink,
                 self.send_rest,
                 self._context.poison_lock,
-                sink.backend,
                 self._context.failover.stable,
             )
         else:

@@ -7,9 +7,10 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Protocol
 
-from ...api import Close, EndMeaning, Message
+from ...api import Close, EndMeaning
 from ...pool.backends.backend_pool import PooledBackend
 from .ledger import Ledger
+from .session_sink import SessionSink
 
 _SUSPICIOUS = 2  # after this many deaths during replays, a message is replayed alone
 
@@ -78,40 +79,36 @@ class CautiousReplay:
     Args:
         ledger: the messages.
         deaths: says whether the next message is suspicious.
-        give: gives the connection a message with its number.
+        sink: sends the messages to the backend that serves.
         proceed: called once, when the rest can be sent as usual.
         lock: shared by all sessions.
-        backend: the backend that serves.
         pause: seconds for which the lock stays closed when the connection is lost; see PoisonLock.
     """
 
     __slots__ = (
-        "_backend",
         "_deaths",
-        "_give",
         "_lasts",
         "_ledger",
         "_lock",
         "_pause",
         "_proceed",
+        "_sink",
     )
 
     def __init__(
         self,
         ledger: Ledger,
         deaths: Deaths,
-        give: Callable[[Message, int], None],
+        sink: SessionSink,
         proceed: Callable[[], None],
         lock: PoisonLock,
-        backend: PooledBackend,
         pause: float,
     ) -> None:
         self._ledger = ledger
         self._deaths = deaths
-        self._give = give
+        self._sink = sink
         self._proceed = proceed
         self._lock = lock
-        self._backend = backend
         self._pause = pause
         self._lasts = False
 
@@ -126,21 +123,21 @@ class CautiousReplay:
             return
         message = next(self._ledger.ungiven(), None)
         if message is None or not self._deaths.is_suspicious:
-            self._lock.release(self._backend, self)
+            self._lock.release(self._sink.backend, self)
             self._proceed()
             return
         if not self._deaths.needs_lock:
-            self._lock.release(self._backend, self)
-        elif not self._lock.acquire(self._backend, self):
+            self._lock.release(self._sink.backend, self)
+        elif not self._lock.acquire(self._sink.backend, self):
             return
         number = next(self._ledger.ungiven_numbers())
         self._ledger.gave_one()
-        self._give(message, number)
+        self._sink.give(message, number)
 
     def stop(self) -> None:
         """Stops sending: the connection is lost, or the session leaves it."""
         self._lasts = False
-        self._lock.release(self._backend, self, pause=self._pause)
+        self._lock.release(self._sink.backend, self, pause=self._pause)
 
 
 class LockUser(Protocol):

@@ -179,9 +179,8 @@ class BackendSide:
         self._client.begin()
         if self._may_kill(sink):
             self._cautious = CautiousHydration(
-                sink.begin_hydration,
+                sink,
                 self._context.poison_lock,
-                sink.backend,
                 self._context.clock,
                 self._context.failover.stable,
             )
