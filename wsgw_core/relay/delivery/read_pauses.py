@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntFlag
+from enum import IntFlag, auto
 from typing import Protocol
 
 from ...api.metrics import Counter
@@ -11,12 +11,12 @@ from ...api.metrics import Counter
 class PauseReason(IntFlag):
     """Why a side is not read."""
 
-    LEDGER_FULL = 1
-    OTHER_SIDE_SLOW = 2
-    VALVES_BUSY = 4
-    MEMORY_SHORT = 8
-    BACKEND_BLOCKED = 16
-    ANSWERS_AWAITED = 32
+    LEDGER_FULL = auto()
+    OTHER_SIDE_SLOW = auto()
+    VALVES_BUSY = auto()
+    MEMORY_SHORT = auto()
+    BACKEND_BLOCKED = auto()
+    ANSWERS_AWAITED = auto()
 
 
 class Readable(Protocol):

@@ -113,6 +113,13 @@ async def test_a_session_that_holds_nothing_any_more_is_read_while_others_are_pa
 
 
 @on_virtual_clock
+async def test_a_session_that_holds_exactly_the_level_is_read() -> None:
+    bench = Bench(32 * MIB, 16 * MIB)  # three quarters; at 16 MiB each they would fill half
+    await asyncio.sleep(ROUNDS)
+    assert bench.held == [True, False]
+
+
+@on_virtual_clock
 async def test_handshakes_and_headers_count() -> None:
     bench = Bench(0, 0)
     bench.opening = BOUND
@@ -161,6 +168,15 @@ async def test_sessions_with_an_incomplete_message_are_read_one_after_the_other(
         if not unfinished:
             break
     assert not unfinished
+
+
+@on_virtual_clock
+async def test_sessions_that_have_their_turn_could_hold_a_sixteenth_of_the_bound() -> None:
+    bench = Bench(*[MIB] * 64)
+    for session in bench.sessions:
+        session.is_in_a_message = True
+    await asyncio.sleep(ROUNDS / 2)
+    assert bench.held.count(False) == BOUND // 16 // MIB
 
 
 @on_virtual_clock

@@ -121,6 +121,25 @@ async def test_sessions_return_when_the_backend_has_been_healthy_for_the_time(
 
 
 @on_virtual_clock
+async def test_probes_are_apart_by_about_five_seconds() -> None:
+    probed: list[float] = []
+
+    class Probed(FakeBackend):
+        async def probe(self) -> None:
+            probed.append(asyncio.get_running_loop().time())
+
+    bench = FailbackBench()
+    bench.failback.follow(options(after=10 * AFTER))
+    await bench.park(1)
+    bench.pool.add(PooledBackend("b2", Probed("b2"), priority=0))
+    await asyncio.sleep(9 * AFTER)
+    await bench.end()
+    assert len(probed) > 40
+    for earlier, later in itertools.pairwise(probed):
+        assert later - earlier == pytest.approx(5, rel=0.11)
+
+
+@on_virtual_clock
 async def test_without_failback_sessions_stay() -> None:
     bench = FailbackBench()
     bench.failback.follow(options(failback=False))

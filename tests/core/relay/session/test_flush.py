@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from wsgw_core.api import TEXT, Close, SentOnce
+from wsgw_core.api import TEXT, Close, SentOnce, Session
 from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.relay.session.session_state import State
-from wsgw_core.testing.fakes import Decline, FakeBackend, Hang
+from wsgw_core.testing.fakes import Decline, FakeBackend, Hang, as_message
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
-from ..relay_bench import RelayBench
+from ..relay_bench import PassingValve, RelayBench, valve
 
 
 def now() -> float:
@@ -176,6 +176,29 @@ class TestWithADeadBackend:
         last.acknowledge()
         last.confirm_close()
         assert bench.ended
+        assert bench.counters.undelivered.value == 0
+
+    @on_virtual_clock
+    async def test_a_message_of_a_valve_behind_the_close_and_the_close_reach_the_next(self) -> None:
+        views: list[Session] = []
+
+        def make(view: Session) -> PassingValve:
+            views.append(view)
+            return PassingValve(view)
+
+        blue, green = FakeBackend("blue", answer_close=False), FakeBackend("green")
+        bench = await RelayBench(blue, green, valves=[valve(make)]).open()
+        bench.leave(4000, "bye")
+        assert blue.connections[0].close_request == Close(4000, "bye")
+        views[0].send_to_backend(as_message("A"))
+        assert blue.connections[0].texts == []
+        bench.drop()
+        connection = await green.connection()
+        assert connection.texts == ["A"]
+        assert connection.close_request is None
+        connection.acknowledge()
+        assert connection.close_request == Close(4000, "bye")
+        await bench.until_ended()
         assert bench.counters.undelivered.value == 0
 
     @on_virtual_clock

@@ -1,0 +1,31 @@
+"""How the opener answers a client for which it finds no backend."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from websockets.datastructures import Headers
+
+from wsgw_core.api import OutOfResources
+from wsgw_core.relay.all_sessions.routes import Route, Routes
+from wsgw_core.relay.session.session_opener import Refused, SessionOpener
+from wsgw_core.testing.fakes import Unavailable
+from wsgw_core.testing.virtual_clock import on_virtual_clock
+
+from ..relay_bench import RelayBench
+
+
+@on_virtual_clock
+async def test_a_gateway_out_of_resources_answers_503_and_says_when_to_try_again() -> None:
+    bench = RelayBench()
+    for backend in bench.backends:
+        backend.otherwise = Unavailable("too many open files", error=OutOfResources)
+    route = Route(None, (), bench.context)
+    opener = SessionOpener(Routes([route]), bench.counters, logging.getLogger("wsgw.test"))
+    with pytest.raises(Refused) as refused:
+        await opener.open(bench.handshake, Headers())
+    refusal = refused.value.refusal
+    assert (refusal.status, refusal.body) == (503, b"gateway is out of resources\n")
+    assert dict(refusal.headers) == {"Retry-After": "5"}
+    assert [pooled.failures for pooled in bench.pooled] == [0, 0]
