@@ -471,6 +471,19 @@ async def test_a_dial_that_gets_no_turn_in_time_does_not_count() -> None:
 
 
 @on_virtual_clock
+async def test_a_backend_that_was_waited_for_in_vain_has_had_its_turn() -> None:
+    """Otherwise each client would wait for it first."""
+    bench = Bench("a", "b")
+    for _ in range(3):
+        await bench.limiters.of(bench.pooled[0]).enter()
+    began = now()
+    assert (await bench.dial(timeout=5)).backend.id == "b"
+    assert now() == pytest.approx(began + 5)
+    assert (await bench.dial(timeout=5)).backend.id == "b"
+    assert now() == pytest.approx(began + 5)
+
+
+@on_virtual_clock
 async def test_unanswered_requests_leave_room_for_others() -> None:
     bench = Bench("a")
     bench.limiters.change(3, 0.0, slow_after=2)

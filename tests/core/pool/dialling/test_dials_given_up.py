@@ -62,6 +62,19 @@ class TestGivenUp:
         assert bench.counters.dials_given_up.value == 5
 
     @on_virtual_clock
+    async def test_the_first_reason_to_give_a_dial_up_is_logged(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        bench = Bench("a", "b", "c")
+        (dial,) = await bench.hang(1)
+        bench.pooled[0].healthy = False
+        bench.pooled[0].enabled = False
+        bench.pooled[1].healthy = False  # the dial looks again whether there is a better choice
+        assert (await dial).backend.id == "c"
+        assert "dial failed: a: became unhealthy during the dial" in caplog.text
+
+    @on_virtual_clock
     async def test_a_dial_without_another_backend_goes_on(self) -> None:
         bench = Bench("a", "b")
         (dial,) = await bench.hang(1)

@@ -60,6 +60,25 @@ def test_the_backend_that_failed_comes_last() -> None:
     assert [order(pool, last=A) for _ in range(3)] == [[B, C, A], [C, B, A], [B, C, A]]
 
 
+def test_a_session_that_waits_tries_an_absent_backend_first_every_two_seconds_only() -> None:
+    pool = pool_of(A, B)
+    group = BackendGroup(pool)
+    pool.backends[1].priority = pool.backends[0].priority + 1  # A comes first unless it is away
+    pool.backends[0].absence.begin(10)
+
+    def tried(now: float) -> list[str]:
+        tried: list[PooledBackend] = []
+        while turn := group.choose(now, without=tried, looks_apart=0.5):
+            tried.append(turn.backend)
+        return [each.id for each in tried]
+
+    assert tried(10.4) == [B]
+    assert tried(10.5) == [B, A]
+    assert tried(11.9) == [B, A]
+    assert tried(12) == [A, B]
+    assert order_of(group, 10) == [A, B]  # a new client, which cannot wait
+
+
 def test_a_single_backend_that_failed_is_offered_again() -> None:
     assert order(pool_of(A), last=A) == [A]
 
