@@ -117,6 +117,13 @@ class OriginPattern:
         port = "" if self.port == _DEFAULT_PORTS.get(self.scheme, "") else f":{self.port}"
         return f"{self.scheme}://{'*.' if self.subdomains else ''}{self.host}{port}"
 
+    def matches(self, origin: OriginPattern) -> bool:
+        """Returns whether the pattern matches one origin."""
+        if not self.subdomains:
+            return origin == self
+        same = (origin.scheme, origin.port) == (self.scheme, self.port)
+        return same and origin.host.endswith(f".{self.host}")
+
 
 def _normal_address(bracketed: str) -> str:
     if not bracketed.endswith("]"):
