@@ -7,8 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from ..api import Duration, Options
-from ..websocket.close_codes import sendable
+from ..api import CloseCode, Duration, Options
 from ..websocket.session_ends import BACKEND_LOST_WITHOUT_FAILOVER
 
 
@@ -103,7 +102,7 @@ class FailoverOptions(Options):
     @field_validator("loss_code")
     @classmethod
     def _can_be_sent(cls, code: int) -> int:
-        if sendable(code) != code:
+        if not CloseCode.may_be_sent(code):
             raise ValueError("this close code must not be sent; see RFC 6455, section 7.4")
         return code
 

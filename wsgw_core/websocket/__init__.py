@@ -9,14 +9,12 @@ frames            reads and writes frames
 framed_message    `FramedMessage`: a message that is sent on in the frame in which it came
 fragments         joins the frames of one message
 compression       permessage-deflate
-close_codes       which close codes and reasons may be sent
 session_ends      which close code each side sees for which event
 silence           how long a peer has been silent, and whether it still reads
 head              reads HTTP heads within limits
 tls_transport     TLS between a TCP transport and the protocol above
 """
 
-from .close_codes import reason_bytes, sendable
 from .compression import CompressionOptions, Deflate
 from .endpoint import Endpoint
 from .endpoint_events import EndpointEvents
@@ -36,6 +34,4 @@ __all__ = [
     "StrayByte",
     "TlsTransport",
     "make_scratch",
-    "reason_bytes",
-    "sendable",
 ]

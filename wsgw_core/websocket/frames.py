@@ -6,7 +6,6 @@ import os
 from struct import Struct
 
 from ..api import CloseCode
-from .close_codes import sendable
 
 try:
     from websockets.speedups import apply_mask
@@ -26,6 +25,7 @@ _MEDIUM_HEAD = Struct("!BBH")
 _LONG_HEAD = Struct("!BBQ")
 _KEY = 4
 _PIECE = 4096  # bytes; above, a view is cheaper than a copy
+_MAX_REASON = 123  # a control frame's 125 bytes less the close code
 
 
 class FrameError(Exception):
@@ -120,12 +120,27 @@ def read_close(payload: bytes) -> tuple[int, str]:
     if not payload:
         return CloseCode.NO_CODE, ""
     code = int.from_bytes(payload[:2], "big")
-    if len(payload) == 1 or code != sendable(code):
+    if len(payload) == 1 or not CloseCode.may_be_sent(code):
         raise FrameError(CloseCode.PROTOCOL_ERROR, "not a close code")
     try:
         return code, payload[2:].decode()
     except UnicodeDecodeError as error:
         raise FrameError(CloseCode.INVALID_PAYLOAD, "close reason is not valid UTF-8") from error
+
+
+def close_payload(code: int, reason: str) -> bytes:
+    """Returns the payload of a close frame; empty for 1005.
+
+    A code that may not be sent becomes 1011. The reason is cut between two characters to at most
+    123 bytes.
+    """
+    if code == CloseCode.NO_CODE:
+        return b""
+    sent = code if CloseCode.may_be_sent(code) else CloseCode.INTERNAL_ERROR
+    data = reason.encode(errors="replace")
+    if len(data) > _MAX_REASON:
+        data = data[:_MAX_REASON].decode(errors="ignore").encode()
+    return sent.to_bytes(2, "big") + data
 
 
 def write_frame(first: int, payload: bytes | bytearray | memoryview, *, masked: bool) -> bytes:

@@ -7,9 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..api import CloseCode, Message, ReadBatch
+from ..api import Message, ReadBatch
 from . import frames
-from .close_codes import reason_bytes, sendable
 from .compression import Deflate
 from .endpoint_events import EndpointEvents
 from .framed_message import FramedMessage
@@ -136,10 +135,7 @@ class Sender(asyncio.Protocol):
         return frames.write_frame(frames.FIN | opcode, payload, masked=self._client_side)
 
     def _send_close(self, code: int, reason: str) -> None:
-        has_code = code != CloseCode.NO_CODE
-        self._write_close(
-            sendable(code).to_bytes(2, "big") + reason_bytes(reason) if has_code else b""
-        )
+        self._write_close(frames.close_payload(code, reason))
 
     def _write_close(self, body: bytes) -> None:
         if not self._close_sent:

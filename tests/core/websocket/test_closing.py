@@ -13,7 +13,7 @@ import pytest
 
 from wsgw_core.api import Close, Limits
 from wsgw_core.testing.fakes import as_message
-from wsgw_core.websocket import reason_bytes, sendable
+from wsgw_core.websocket.frames import close_payload
 
 from . import raw_frames as raw
 from .endpoint_bench import TIMEOUT, Bench, endpoint_bench
@@ -299,12 +299,11 @@ class TestByUs:
 class TestWhatIsSendable:
     @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 4999])
     def test_most_codes_are_sent_as_they_are(self, code: int) -> None:
-        assert sendable(code) == code
+        assert close_payload(code, "") == code.to_bytes(2, "big")
 
     @pytest.mark.parametrize(
         ("code", "sent"),
         [
-            (1005, 1011),
             (1006, 1011),
             (1015, 1011),
             (1004, 1011),
@@ -314,13 +313,16 @@ class TestWhatIsSendable:
         ],
     )
     def test_codes_that_may_not_be_sent_become_1011(self, code: int, sent: int) -> None:
-        assert sendable(code) == sent
+        assert close_payload(code, "") == sent.to_bytes(2, "big")
+
+    def test_1005_is_sent_as_no_code(self) -> None:
+        assert close_payload(1005, "reason") == b""
 
     def test_long_reasons_are_cut_between_characters(self) -> None:
-        assert reason_bytes("x" * 123) == b"x" * 123
-        assert reason_bytes("x" * 124) == b"x" * 123
-        assert reason_bytes("ü" * 62) == "ü".encode() * 61
-        assert reason_bytes("lone \ud800") == b"lone ?"
+        assert close_payload(1000, "x" * 123)[2:] == b"x" * 123
+        assert close_payload(1000, "x" * 124)[2:] == b"x" * 123
+        assert close_payload(1000, "ü" * 62)[2:] == "ü".encode() * 61
+        assert close_payload(1000, "lone \ud800")[2:] == b"lone ?"
 
     async def test_the_close_frame_has_the_sendable_code_and_reason(self) -> None:
         async with endpoint_bench(limits=PATIENT) as bench:
