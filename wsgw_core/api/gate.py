@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .backend import Headers
+from .headers import checked_headers
 
 
 @dataclass(slots=True)
@@ -42,11 +43,22 @@ class Refusal:
         status: 300 to 599.
         headers: fields of the answer; the gateway sets its framing (Content-Length, Connection).
         body: the text of the answer.
+
+    Raises:
+        ValueError, TypeError: HTTP cannot have such an answer.
     """
 
     status: int
     headers: Headers = ()
     body: bytes = b""
+
+    def __post_init__(self) -> None:
+        """Checks the answer, so that a fault shows where the plugin makes it."""
+        if not 300 <= self.status <= 599:
+            raise ValueError(f"the status of a refusal is 300 to 599, not {self.status}")
+        object.__setattr__(self, "headers", checked_headers(self.headers))
+        if not isinstance(self.body, bytes):
+            raise TypeError(f"the body of a refusal is bytes, not {type(self.body).__name__}")
 
 
 class HandshakeGate(Protocol):
@@ -56,7 +68,8 @@ class HandshakeGate(Protocol):
     gate of the gateway serves all routes that have no gates of their own.
 
     `admit` may be `async def`; `limits.handshake-timeout` limits it, then the client gets 503.
-    After an exception the client gets 500.
+    After an exception the client gets 500, and also if `admit` returns something else or assigns
+    a value that HTTP cannot carry, such as a header with a line break.
     """
 
     def admit(self, handshake: Handshake) -> Refusal | None | Awaitable[Refusal | None]:

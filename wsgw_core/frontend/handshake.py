@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from ..api import CloseCause, Handshake, Headers, Limits, ReadBatch, Refusal, Turns
+from ..cancellation import is_cancelled
 from ..metrics.counters import GatewayCounters
 from ..relay.session.session import Session
 from ..relay.session.session_opener import Refused, SessionOpener
@@ -221,7 +222,9 @@ class ClientHandshake(asyncio.Protocol):
                 raise
         except Refused as refused:
             self._answer(refused.refusal)
-        except Exception:
+        except (Exception, asyncio.CancelledError):
+            if is_cancelled():  # the client is gone
+                raise
             self._settings.logger.exception(
                 "client %s: internal error in the handshake", handshake.peer
             )

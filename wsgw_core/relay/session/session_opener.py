@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import logging
 import math
 import secrets
@@ -13,12 +11,12 @@ from websockets.datastructures import Headers as RequestHeaders
 
 from ...api import BackendDeclined, Handshake, Headers, Refusal
 from ...api.rare_warning import RareWarning
-from ...cancellation import is_cancelled
 from ...metrics.counters import GatewayCounters
 from ...plugins.open_plugins import PluginSet
 from ...pool.dialling.backend_search import NoBackend
 from ...tracebacks import drop_tracebacks
 from ..all_sessions.routes import Route, Routes
+from .gatekeeper import Gatekeeper
 from .session import ClosedWhileOpening, Session
 
 # Headers without which a backend's declining answer has no meaning (RFC 9110 section 15)
@@ -60,6 +58,7 @@ class SessionOpener:
     def __init__(self, routes: Routes, counters: GatewayCounters, logger: logging.Logger) -> None:
         self.routes = routes
         self._counters = counters
+        self._gatekeeper = Gatekeeper(logger)
         self._warn = RareWarning(logger)
         self._opening: Counter[PluginSet] = Counter()
         self.accepting = True
@@ -109,7 +108,8 @@ class SessionOpener:
                 del self._opening[plugins]
 
     async def _open(self, route: Route, handshake: Handshake) -> tuple[Session, Headers]:
-        await _ask_gates(route, handshake)
+        if (refusal := await self._gatekeeper.ask(route, handshake)) is not None:
+            raise Refused(refusal)
         session = Session(secrets.token_urlsafe(18), handshake, route.context)
         try:
             return session, (*await session.open(), *handshake.answer_headers)
@@ -138,20 +138,3 @@ class SessionOpener:
             rest = math.ceil(error.retry_after)
             headers = (("Retry-After", str(rest)),) if rest else ()
             raise Refused(Refusal(502, headers, b"no backend available\n")) from error
-
-
-async def _ask_gates(route: Route, handshake: Handshake) -> None:
-    for gate in route.gates:
-        try:
-            async with asyncio.timeout(route.context.limits.handshake_timeout):
-                verdict = gate.admit(handshake)
-                refusal = await verdict if inspect.isawaitable(verdict) else verdict
-        except TimeoutError as error:
-            raise Refused(Refusal(503, (), b"access check timed out\n")) from error
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_cancelled():
-                raise
-            route.context.logger.exception("client %s: a gate raised an error", handshake.peer)
-            raise Refused(Refusal(500, (), b"internal error\n")) from error
-        if refusal is not None:
-            raise Refused(refusal)
