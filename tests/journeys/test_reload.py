@@ -175,6 +175,35 @@ async def test_deleted_address_stays_deleted_when_its_entry_changes(
     assert blue.accepted == 0
 
 
+async def test_changed_backend_shows_the_sessions_that_it_kept_until_they_have_moved(
+    start_gateway: StartGateway, start_admin: StartAdmin, start_backend: StartBackend
+) -> None:
+    blue, green = await start_backend(), await start_backend()
+    entry = {"url": blue.url, "id": "blue"}
+    gateway = await start_gateway(entry)
+    operator = await start_admin(gateway)
+
+    async def connections() -> dict[str, int]:
+        rows = await operator.get("/backend/list")
+        return {row["id"]: row["activeConnections"] for row in rows}
+
+    async with connect(gateway.url), connect(gateway.url):
+        for _ in range(2):
+            await blue.connection()
+        await until(lambda: len(gateway.gateway.sessions) == 2)
+
+        await reload(gateway, {**entry, "ping-time": "7s"}, {"url": green.url, "id": "green"})
+
+        assert await connections() == {"blue": 2, "green": 0}
+        metrics = (await operator.call("GET", "/metrics")).text
+        assert 'wsgw_backend_connections{backend="blue"} 2.0' in metrics
+        await operator.post("/backend/drain/blue")
+        for _ in range(2):
+            await green.connection()
+        await until(lambda: gateway.gateway.counters.moves.value == 2)
+        assert await connections() == {"blue": 0, "green": 2}
+
+
 async def test_least_connections_counts_older_sessions_of_a_changed_backend(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:

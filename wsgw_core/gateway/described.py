@@ -18,8 +18,8 @@ from ..pool.backends.backend_pool import PooledBackend
 from ..relay.session.session import Session
 
 
-def backend_status(backend: PooledBackend, spec: BackendSpec) -> BackendStatus:
-    """Returns the status of a backend."""
+def backend_status(backend: PooledBackend, spec: BackendSpec, *, connections: int) -> BackendStatus:
+    """Returns the status of a backend; `connections` includes those it kept over a reload."""
     return BackendStatus(
         id=backend.id,
         kind=spec.registration.kind,
@@ -32,7 +32,7 @@ def backend_status(backend: PooledBackend, spec: BackendSpec) -> BackendStatus:
         healthy=backend.healthy,
         tripped=backend.breaker.tripped,
         down=backend.outage.reason,
-        connections=backend.active,
+        connections=connections,
         connections_opened=backend.total,
         failures=backend.failures,
     )

@@ -84,7 +84,7 @@ class Exposition:
         yield from self._platform.collect()
 
     def _rows(self, now: _Sessions) -> Iterator[tuple[Family, Iterable[Row]]]:
-        counters, backends = self._counters, self._pool.backends
+        counters, pool, backends = self._counters, self._pool, self._pool.backends
         yield families.BUILD, [((__version__, platform.python_version()), 1)]
         states = [state.value for state in State if state not in (State.DIALLING, State.ENDED)]
         yield families.SESSIONS, [((state,), now.states[state]) for state in states]
@@ -105,7 +105,7 @@ class Exposition:
         yield families.LOOP_DELAY, [((), buckets(counters.loop_delays))]
         yield from self._traffic()
         yield families.CLOSES, sorted(counters.closes.items())
-        yield families.CONNECTIONS, [((each.id,), each.active) for each in backends]
+        yield families.CONNECTIONS, [((each.id,), pool.connections(each)) for each in backends]
         yield families.CONNECTED, [((each.id,), each.total) for each in backends]
         yield families.FAILURES, [((each.id,), each.failures) for each in backends]
         yield families.ENABLED, [((each.id,), each.enabled) for each in backends]
@@ -148,7 +148,8 @@ class Exposition:
         for labels, each in backends:
             new_session.add_metric(labels, each.traffic.sessions)
         yield new_session
-        yield metric(active.name, active, [(labels, each.active) for labels, each in backends])
+        connections = [(labels, self._pool.connections(each)) for labels, each in backends]
+        yield metric(active.name, active, connections)
         sent = [(("f2b", *labels), each.traffic.to_backend) for labels, each in backends]
         sent += [(("b2f", *labels), each.traffic.to_client) for labels, each in backends]
         rows = [(labels, _by_size(sizes, _WSBALANCERS_SIZES)) for labels, sizes in sent]

@@ -104,8 +104,11 @@ class LocalControl:
 
     async def backends(self) -> list[status.BackendStatus]:
         """See Control."""
-        spec_of = self._gateway.upstream.spec_of
-        return [backend_status(each, spec_of(each)) for each in self._gateway.pool.backends]
+        pool, spec_of = self._gateway.pool, self._gateway.upstream.spec_of
+        return [
+            backend_status(each, spec_of(each), connections=pool.connections(each))
+            for each in pool.backends
+        ]
 
     async def backend_settings(self, backend_id: str) -> status.BackendSettings | None:
         """See Control."""

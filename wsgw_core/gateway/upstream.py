@@ -68,7 +68,7 @@ class Upstream:
         self._backends = OpenBackends(pool, self._context, self._has_sessions, logger)
         self._discoveries = Discoveries(options.resolve_interval, logger)
         self._deletions = Deletions()
-        self._drains = Drains(pool, sessions, self._drain_rate, self._backends.earlier)
+        self._drains = Drains(pool, sessions, self._drain_rate)
         self._failback = Failback(pool, sessions, self._drain_rate, logger)
         self._health = HealthChecks(pool, options.health, counters, logger)
 

@@ -301,11 +301,21 @@ class BackendPool:
         """The backends that stay for the sessions of groups that are gone; see `remove`."""
         return tuple(each for each in self._leaving if not each.removed)
 
-    def loads(self, backends: Iterable[PooledBackend]) -> dict[PooledBackend, int]:
-        """Returns each backend's load, plus that of removed backends with the same address.
+    def versions(self, backend: PooledBackend) -> list[PooledBackend]:
+        """Returns a backend, and removed ones of the same id and group that still have connections.
 
         A reload that changes a backend leaves its sessions at the old one.
         """
+        ours = backend.id, backend.group
+        leaving = (each for each in self._leaving if each is not backend)
+        return [backend, *(each for each in leaving if (each.id, each.group) == ours)]
+
+    def connections(self, backend: PooledBackend) -> int:
+        """Returns the connections of a backend, including those that it kept over a reload."""
+        return sum(each.active for each in self.versions(backend))
+
+    def loads(self, backends: Iterable[PooledBackend]) -> dict[PooledBackend, int]:
+        """Returns each backend's load, plus that of removed backends with the same address."""
         leaving: Counter[str] = Counter()
         for each in self._leaving:
             leaving[each.address] += each.load

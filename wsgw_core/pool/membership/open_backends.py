@@ -44,7 +44,6 @@ class OpenBackends:
         self._logger = logger
         self._specs: dict[PooledBackend, BackendSpec] = {}
         self._contexts: dict[PooledBackend, BackendContext] = {}
-        self._retired: dict[PooledBackend, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
@@ -133,7 +132,6 @@ class OpenBackends:
 
     def retire(self, pooled: PooledBackend) -> None:
         """Stops offering a backend, and closes it when its last connection has ended."""
-        self._retired[pooled] = None
         self.remove(pooled, self._until_idle(pooled))
 
     def keep_for_sessions(self, pooled: PooledBackend) -> None:
@@ -143,13 +141,6 @@ class OpenBackends:
         """
         self.pool.remove(pooled, staying=True)
         self._close_in_background(pooled, self._until_idle(pooled))
-
-    def earlier(self, pooled: PooledBackend) -> list[PooledBackend]:
-        """Returns the retired backends with the same id and group, which still have sessions."""
-        ours = pooled.id, pooled.group
-        return [
-            each for each in self._retired if each is not pooled and (each.id, each.group) == ours
-        ]
 
     async def close(self) -> None:
         """Closes all backends, and waits for them and for those that were removed before."""
@@ -208,6 +199,5 @@ class OpenBackends:
                 "backend %s: its plugin raised an error while closing", pooled.id
             )
         finally:
-            self._retired.pop(pooled, None)
             context.metrics.close()
             self.pool.forget(pooled)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from ...api import Clock
 from ...control.events import BackendDrained
@@ -25,27 +25,26 @@ class Drain:
     moves while no other backend is usable.
 
     Args:
-        backend: disabled already.
+        backend: disabled already, with its earlier versions.
+        pool: all backends.
         table: all sessions.
         clock: time and timers.
         rate: sessions per second.
-        others_usable: returns whether another backend could take a session now.
     """
 
     def __init__(
         self,
         backend: PooledBackend,
+        pool: BackendPool,
         table: SessionTable,
         clock: Clock,
         rate: float,
-        *,
-        others_usable: Callable[[], bool],
     ) -> None:
         self._backend = backend
+        self._pool = pool
         self._table = table
         self._clock = clock
         self._pace = MovePace(rate)
-        self._others_usable = others_usable
         self._round: deque[Session] = deque()
         self._has_reported = False  # that the backend serves no session any more
         self._timer: asyncio.Handle | None = clock.call_soon(self._go_on)
@@ -64,14 +63,15 @@ class Drain:
             self._timer = None
 
     def _go_on(self) -> None:
-        if self._backend.enabled or (self._backend.removed and not self._backend.active):
+        backend, serves = self._backend, self._pool.connections(self._backend) > 0
+        if backend.enabled or (backend.removed and not serves):
             self._timer = None
             return
-        if not self._backend.active and not self._has_reported:
+        if not serves and not self._has_reported:
             self._has_reported = True
-            self._backend.events.publish(BackendDrained(self._backend.id))
+            backend.events.publish(BackendDrained(backend.id))
         wait = _PAUSE
-        if self._backend.active and self._others_usable():
+        if serves and self._pool.is_usable(backend.group):
             self._move_some()
             if self._round:
                 wait = self._pace.step
@@ -80,7 +80,8 @@ class Drain:
     def _move_some(self) -> None:
         """Goes on with a round of all sessions, or begins one."""
         if not self._round:
-            self._round.extend(each for each in self._table if each.backend is self._backend)
+            versions = self._pool.versions(self._backend)
+            self._round.extend(each for each in self._table if each.backend in versions)
         self._pace.begin_some(self._round, lambda session: session.move())
 
 
@@ -91,21 +92,12 @@ class Drains:
         pool: all backends.
         table: all sessions.
         rate: returns how many sessions begin to move per second.
-        earlier: returns a backend's earlier versions, from before a reload, that still have
-            sessions.
     """
 
-    def __init__(
-        self,
-        pool: BackendPool,
-        table: SessionTable,
-        rate: Callable[[], float],
-        earlier: Callable[[PooledBackend], Iterable[PooledBackend]],
-    ) -> None:
+    def __init__(self, pool: BackendPool, table: SessionTable, rate: Callable[[], float]) -> None:
         self._pool = pool
         self._table = table
         self._rate = rate
-        self._earlier = earlier
         self._running: dict[PooledBackend, Drain] = {}
 
     def begin(self, backend: PooledBackend) -> bool:
@@ -115,30 +107,24 @@ class Drains:
             False if that is under way already.
         """
         self._running = {each: drain for each, drain in self._running.items() if not drain.is_over}
-        begun = [self._begin(each) for each in (backend, *self._earlier(backend))]
-        return any(begun)
+        if backend in self._running:
+            return False
+        for each in self._pool.versions(backend):
+            each.enabled = False
+            if (drain := self._running.pop(each, None)) is not None:
+                drain.stop()
+        loop = asyncio.get_running_loop()
+        self._running[backend] = Drain(backend, self._pool, self._table, loop, self._rate())
+        return True
 
     def call_off(self, backend: PooledBackend) -> None:
         """Enables a backend again, and lets its sessions stay, even those that wait to move."""
-        staying = (backend, *self._earlier(backend))
+        staying = self._pool.versions(backend)
         for each in staying:
             each.enabled = True
         for session in self._table:
             if session.state is State.SETTLING and session.backend in staying:
                 session.moves.call_off()
-
-    def _begin(self, backend: PooledBackend) -> bool:
-        if backend in self._running:
-            return False
-        backend.enabled = False
-        self._running[backend] = Drain(
-            backend,
-            self._table,
-            asyncio.get_running_loop(),
-            self._rate(),
-            others_usable=lambda: self._pool.is_usable(backend.group),
-        )
-        return True
 
     def stop(self) -> None:
         """Lets the sessions of all backends stay that have not begun to move."""

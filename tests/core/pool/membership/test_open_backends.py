@@ -144,13 +144,15 @@ async def test_a_retired_backend_is_closed_when_it_has_no_connection(
     await asyncio.sleep(0.02)
     assert (scene.offered, backend.state) == ([], "open")
     another = await scene.backends.add(spec())
-    assert scene.backends.earlier(another) == [pooled]
-    assert scene.backends.earlier(pooled) == []
+    assert scene.pool.versions(another) == [another, pooled]
+    assert scene.pool.versions(pooled) == [pooled]
+    assert scene.pool.connections(another) == 1
 
     pooled.active = 0
     while backend.state != "closed":  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.001)
     assert scene.pool.find("a") is another
+    assert scene.pool.versions(another) == [another]
     await scene.backends.close()
 
 

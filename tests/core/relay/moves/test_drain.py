@@ -9,6 +9,7 @@ import pytest
 
 from wsgw_core.api import Close
 from wsgw_core.config.drain_options import DrainOptions
+from wsgw_core.pool.backends.backend_pool import PooledBackend
 from wsgw_core.relay.all_sessions.close_all import close_all_sessions
 from wsgw_core.relay.moves.drain import Drain, Drains
 from wsgw_core.relay.session.session import Session
@@ -42,13 +43,7 @@ class DrainBench(RelayBench):
 
     def drain(self, *, rate: float = RATE) -> Drain:
         self.pooled[0].enabled = False
-        return Drain(
-            self.pooled[0],
-            self.table,
-            asyncio.get_running_loop(),
-            rate,
-            others_usable=lambda: self.pooled[1].enabled,
-        )
+        return Drain(self.pooled[0], self.pool, self.table, asyncio.get_running_loop(), rate)
 
     @property
     def left(self) -> int:
@@ -131,7 +126,47 @@ async def test_stopping_a_drain_or_enabling_its_backend_ends_the_drain(how: str)
 
 
 def drains_of(bench: DrainBench) -> Drains:
-    return Drains(bench.pool, bench.table, lambda: RATE, lambda _: ())
+    return Drains(bench.pool, bench.table, lambda: RATE)
+
+
+@on_virtual_clock
+async def test_a_backend_is_drained_when_sessions_it_kept_over_a_reload_have_moved(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    bench = await DrainBench().fill(20)
+    before = bench.pooled[0]
+    bench.pool.remove(before)
+    reloaded = PooledBackend("blue", FakeBackend("blue"))
+    bench.pool.add(reloaded)
+    drains = drains_of(bench)
+    assert drains.begin(reloaded)
+    await asyncio.sleep(0.5)
+    assert before.active > 0
+    assert "blue: drained" not in caplog.text
+    await asyncio.sleep(3)
+    assert bench.left == 0
+    assert [each.getMessage() for each in caplog.records].count("backend blue: drained") == 1
+    drains.stop()
+
+
+@on_virtual_clock
+async def test_a_drain_of_a_reloaded_backend_takes_over_the_drain_of_its_earlier_version() -> None:
+    bench = await DrainBench().fill(40)
+    before, drains = bench.pooled[0], drains_of(bench)
+    assert drains.begin(before)
+    bench.pool.remove(before)
+    reloaded = PooledBackend("blue", FakeBackend("blue"))
+    bench.pool.add(reloaded)
+    assert drains.begin(reloaded)
+    assert not drains.begin(reloaded)
+    await asyncio.sleep(1)
+    assert 20 - RATE - 1 <= bench.left <= 20 - RATE + 2  # not at twice the rate
+    drains.call_off(reloaded)
+    left = bench.left
+    await asyncio.sleep(3)
+    assert bench.left == left
+    drains.stop()
 
 
 @on_virtual_clock

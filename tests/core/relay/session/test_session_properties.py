@@ -143,7 +143,7 @@ class World:
         )
         self.kind = kind
         self.client = self.bench.client
-        self.drains = Drains(self.bench.pool, self.bench.table, lambda: 10.0, lambda _: ())
+        self.drains = Drains(self.bench.pool, self.bench.table, lambda: 10.0)
         self.said = 0
         self.replies = 0
         self.legs: list[Leg] = []

@@ -218,9 +218,7 @@ async def test_a_drain_waits_for_the_hydration_and_then_moves_the_session() -> N
     connection = await bench.green.connection()
     bench.say("A")
     bench.pooled[1].enabled = False
-    drain = Drain(
-        bench.pooled[1], bench.table, asyncio.get_running_loop(), 50, others_usable=lambda: True
-    )
+    drain = Drain(bench.pooled[1], bench.pool, bench.table, asyncio.get_running_loop(), 50)
     await asyncio.sleep(TIMEOUT - 0.1)
     assert bench.session.backend_id == "green"
     connection.reply("welcome")
@@ -243,9 +241,7 @@ async def test_a_drain_goes_on_after_a_hydration_that_fails() -> None:
     connection = await bench.green.connection()
     bench.say("A")
     bench.pooled[1].enabled = False
-    drain = Drain(
-        bench.pooled[1], bench.table, asyncio.get_running_loop(), 50, others_usable=lambda: True
-    )
+    drain = Drain(bench.pooled[1], bench.pool, bench.table, asyncio.get_running_loop(), 50)
     assert await connection.until_close_requested() == Close(1001, "hydration failed")
     other = await lives_on(bench, "green")
     other.reply("welcome")
