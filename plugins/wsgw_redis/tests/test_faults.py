@@ -74,7 +74,7 @@ def test_fault_in_acknowledgement_harms_no_other_session(caplog: pytest.LogCaptu
             cast("Line", line),
             context.clock,
             metrics,
-            RefusalLog(LOGGER),
+            RefusalLog(LOGGER, metrics),
             max_batch=3,
             wait_replicas=0,
             wait_timeout=1.0,
@@ -123,12 +123,13 @@ def test_fault_in_channel_message_harms_no_other_session(caplog: pytest.LogCaptu
     @on_virtual_clock
     async def scenario() -> None:
         context, line = make_context(), FakeLine()
+        metrics = RedisMetrics(context)
         subscriber = Subscriber(
             cast("Line", line),
             "auto",
             context.read_batch,
-            RedisMetrics(context),
-            RefusalLog(LOGGER),
+            metrics,
+            RefusalLog(LOGGER, metrics),
         )
         sessions = [Served(at_fault=number == 1) for number in range(3)]
         for session in sessions:

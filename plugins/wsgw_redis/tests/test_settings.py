@@ -104,6 +104,6 @@ def test_trimming_options_give_warnings() -> None:
 
 def test_missing_password_file_is_reported(tmp_path: Path) -> None:
     found = dict(settings(password_file=str(tmp_path / "none")).file_problems())
-    assert "no such file" in found["password-file"]
+    assert "No such file" in found["password-file"]
     (tmp_path / "one").write_text("secret\n")
     assert not dict(settings(password_file=str(tmp_path / "one")).file_problems())

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from aiormq.exceptions import AMQPError
 
-from wsgw_core.api import BackendContext, BackendUnavailable, run_in_thread
+from wsgw_core.api import BackendContext, BackendUnavailable, read_parsed, run_in_thread
 
 from .link import AmqpLink
 from .settings import AmqpSettings
 
-_MAX_PASSWORD = 64 * 1024
 _GUEST = "guest"
 _LOOK_EVERY = 10.0  # seconds
 
@@ -35,7 +33,6 @@ class Credentials:
         self._file = settings.password_file
         given = settings.password.get_secret_value() if settings.password is not None else None
         self._password = given or unquote(parts.password or "") or _GUEST
-        self._seen: tuple[int, int, int] | None = None
 
     @property
     def are_in_file(self) -> bool:
@@ -53,37 +50,27 @@ class Credentials:
         return self._password
 
     async def changed_password(self) -> str | None:
-        """Returns the password if it has changed since the last read; otherwise None.
+        """Reads the password again, and returns it if it has changed; otherwise None.
 
         Raises:
             BackendUnavailable: the file cannot be read or is empty.
         """
-        if self._file is None or await run_in_thread(self._look) == self._seen:
-            return None
         before = self._password
         return after if (after := await self.password()) != before else None
 
     def _read(self) -> str:
         assert self._file is not None  # noqa: S101 - for the type checker
-        self._seen = self._look()
         try:
-            with Path(self._file).open("rb") as file:
-                content = file.read(_MAX_PASSWORD)
-            password = content.decode().removesuffix("\n").removesuffix("\r")
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise BackendUnavailable(f"password-file: {self._file}: {reason}") from error
-        if not password:
-            raise BackendUnavailable(f"password-file: {self._file}: is empty")
-        return password
+            return read_parsed(self._file, _password_in)
+        except ValueError as error:
+            raise BackendUnavailable(f"password-file: {error}") from error
 
-    def _look(self) -> tuple[int, int, int] | None:
-        assert self._file is not None  # noqa: S101 - for the type checker
-        try:
-            found = Path(self._file).stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_ino, found.st_size
+
+def _password_in(text: str) -> str:
+    password = text.removesuffix("\n").removesuffix("\r")
+    if not password:
+        raise ValueError("is empty")
+    return password
 
 
 class PasswordWatch:

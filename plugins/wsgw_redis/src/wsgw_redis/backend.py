@@ -59,7 +59,7 @@ class RedisBackend:
         self._settings = settings
         self._context = context
         self._metrics = RedisMetrics(context)
-        refusals = RefusalLog(context.logger)
+        refusals = RefusalLog(context.logger, self._metrics)
         self._dialler = Dialler(settings, context, instance, refusals)
         self._link = SharedLink[Link, RedisConnection](
             context, self._dial, self._hang_up, timeout=settings.connect_timeout

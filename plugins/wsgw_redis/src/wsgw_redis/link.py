@@ -13,7 +13,7 @@ from .dialler import Dialler
 from .line import Line
 from .metrics import RedisMetrics
 from .publisher import Publisher
-from .refusal import Refusal, RefusalLog
+from .refusal import RefusalLog
 from .settings import RedisSettings
 from .subscriber import Subscriber
 
@@ -148,16 +148,13 @@ class LinkMaker:
         """Raises BackendUnavailable if Redis refuses what sessions would write."""
         commands = self._probes()
         for command, reply in zip(commands, await line.ask(*commands), strict=True):
-            refusal = None
+            error: object = None
             if isinstance(reply, hiredis.ReplyError):
-                refusal = Refusal(str(reply))
+                error = reply
             elif command[0] == "WAIT" and reply < self._settings.wait_replicas:
-                refusal = Refusal(f"NOREPLICAS {reply} of {command[1]} replicas confirmed")
-            if refusal is not None:
-                self._metrics.refused.labels(refusal.word).value += 1
-                if not refusal.is_passing:
-                    self._refusals.note(str(command[0]), refusal.reason)
-                raise BackendUnavailable(refusal.reason)
+                error = f"NOREPLICAS {reply} of {command[1]} replicas confirmed"
+            if error is not None:
+                raise BackendUnavailable(self._refusals.take(command[0], error).reason)
 
     def _probes(self) -> list[tuple[Any, ...]]:
         settings = self._settings

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-_MAX_SECRET = 64 * 1024
+from wsgw_core.api import read_parsed
 
 
 def read_password(file: str) -> str:
@@ -13,15 +11,11 @@ def read_password(file: str) -> str:
     Raises:
         ValueError: the file cannot be read, or is empty; the text names the file.
     """
-    try:
-        if not Path(file).is_file():
-            raise ValueError(f"{file}: no such file, or not a regular one")
-        with Path(file).open("rb") as opened:
-            text = opened.read(_MAX_SECRET).decode().partition("\n")[0].rstrip("\r")
-    except UnicodeDecodeError:
-        raise ValueError(f"{file}: not UTF-8 text") from None
-    except OSError as error:
-        raise ValueError(f"{file}: cannot be read: {error.strerror}") from error
-    if not text:
-        raise ValueError(f"{file}: is empty")
-    return text
+    return read_parsed(file, _first_line)
+
+
+def _first_line(text: str) -> str:
+    line = text.partition("\n")[0].rstrip("\r")
+    if not line:
+        raise ValueError("is empty")
+    return line

@@ -7,6 +7,8 @@ import re
 
 from wsgw_core.api import RareWarning
 
+from .metrics import RedisMetrics
+
 _WORD = re.compile(r"[A-Z]{2,24}\b")
 
 # Temporary: the server may take the command later.
@@ -55,15 +57,30 @@ class Refusal:
 
 
 class RefusalLog:
-    """Logs errors that only an operator can repair, once a minute.
+    """Counts error replies, and logs those that only an operator can repair, once a minute.
 
     Args:
         logger: the backend's.
+        metrics: the backend's.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, logger: logging.Logger, metrics: RedisMetrics) -> None:
+        self._refused = metrics.refused
         self._warning = RareWarning(logger)
         self._fault = RareWarning(logger)
+
+    def take(self, command: str, reply: object) -> Refusal:
+        """Counts an error reply, and logs it unless it passes without an operator's help.
+
+        Args:
+            command: what the log calls the command.
+            reply: the error, without its leading `-`.
+        """
+        refusal = Refusal(str(reply))
+        self._refused.labels(refusal.word).value += 1
+        if not refusal.is_passing:
+            self.note(command, refusal.reason)
+        return refusal
 
     def note(self, command: str, reason: str) -> None:
         """Logs an error, at most once a minute.

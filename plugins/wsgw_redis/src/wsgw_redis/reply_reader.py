@@ -16,7 +16,7 @@ from .dead_letters import Entry
 from .dialler import Dialler
 from .line import Line, Reply, ReplyCollector, pack
 from .metrics import RedisMetrics
-from .refusal import Refusal, RefusalLog
+from .refusal import RefusalLog
 from .reply_delivery import ReplyDelivery
 from .settings import RedisSettings
 
@@ -152,11 +152,7 @@ class ReplyReader:
         *made, found = await line.ask(*self.creation, ("XINFO", "STREAM", self._stream))
         for reply in (made[0], made[2], found):
             if isinstance(reply, hiredis.ReplyError) and not str(reply).startswith("BUSYGROUP"):
-                refusal = Refusal(str(reply))
-                self._metrics.refused.labels(refusal.word).value += 1
-                if not refusal.is_passing:
-                    self._refusals.note("the reply stream", refusal.reason)
-                raise BackendUnavailable(refusal.reason)
+                raise BackendUnavailable(self._refusals.take("the reply stream", reply).reason)
         fields = dict(zip(found[::2], found[1::2], strict=True))
         self._look_back(fields[b"last-generated-id"])
 
@@ -222,11 +218,7 @@ class ReplyReader:
         assert line is not None  # noqa: S101 - the line has just answered
         self._note_letters(replies[:letters])
         if isinstance(answer, hiredis.ReplyError):
-            refusal = Refusal(str(answer))
-            self._metrics.refused.labels(refusal.word).value += 1
-            if not refusal.is_passing:
-                self._refusals.note("XREAD", refusal.reason)
-            line.lose(refusal.reason)
+            line.lose(self._refusals.take("XREAD", answer).reason)
             return
         self._pause = _PAUSES[0]
         size, self._received = line.received - self._received, line.received
@@ -276,13 +268,10 @@ class ReplyReader:
         self._letters_refused = False
         for reply in replies:
             if isinstance(reply, hiredis.ReplyError):
-                refusal = Refusal(str(reply))
-                self._metrics.refused.labels(refusal.word).value += 1
-                if refusal.is_passing:
+                if self._refusals.take("the XADD of a dead letter", reply).is_passing:
                     self._letters_refused = True
                     return
                 self._metrics.letters_lost.value += 1
-                self._refusals.note("the XADD of a dead letter", refusal.reason)
             self._dead_letters.stored(1)
 
 

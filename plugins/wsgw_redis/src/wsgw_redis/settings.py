@@ -215,23 +215,11 @@ class RedisSettings(Options):
         return self
 
     def _check_pubsub(self) -> None:
-        streams: tuple[str, ...] = (
-            "stream",
-            "max_length",
-            "max_age",
-            "events",
-            "headers",
-            "headers_on",
-            "replies",
+        streams = (
+            *("stream", "max_length", "max_age", "events", "headers", "headers_on"),
+            *("replies", "replies_expiry", "replies_grace", "read_count"),
+            *("dead_letters", "dead_letters_length", "wait_replicas", "wait_timeout"),
         )
-        streams += (
-            "replies_expiry",
-            "replies_grace",
-            "read_count",
-            "dead_letters",
-            "dead_letters_length",
-        )
-        streams += ("wait_replicas", "wait_timeout")
         given = [name.replace("_", "-") for name in streams if name in self.model_fields_set]
         if given:
             raise ValueError(f"'{given[0]}' is for streams and has no effect with 'mode: pubsub'")

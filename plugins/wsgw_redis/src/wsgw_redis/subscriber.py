@@ -20,7 +20,7 @@ from wsgw_core.api import (
 from .dead_letters import BUFFER, INVALID
 from .line import Line, Reply, pack
 from .metrics import RedisMetrics
-from .refusal import Refusal, RefusalLog
+from .refusal import RefusalLog
 
 if TYPE_CHECKING:
     from .connection import RedisConnection
@@ -133,9 +133,7 @@ class Subscriber:
     def _answered(self, command: str, channel: _Channel, replies: list[Reply]) -> None:
         future = channel.confirmed
         if isinstance(replies[0], hiredis.ReplyError):
-            refusal = Refusal(str(replies[0]))
-            self._metrics.refused.labels(refusal.word).value += 1
-            self._refusals.note(command, refusal.reason)
+            refusal = self._refusals.take(command, replies[0])
             if not future.done():
                 future.set_exception(BackendUnavailable(refusal.reason))
                 future.exception()  # marks it as retrieved, in case no `join` waits
