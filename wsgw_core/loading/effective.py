@@ -18,7 +18,7 @@ from ..config.route_options import RouteOptions
 from ..config.route_rules import OF_A_GROUP
 from ..config.upstream_options import Entry, PolicyEntry, ValveEntry
 from ..masking import masked
-from ..plugins.plugin_specs import PluginSpecs
+from ..plugins.plugin_specs import PluginSpec, PluginSpecs
 from .configuration import Configuration
 from .references import all_options, has_no_effect
 
@@ -43,8 +43,8 @@ def plain_config(config: GatewayConfig, specs: PluginSpecs) -> dict[str, Any]:
         del plain["upstream"]["backends"]  # an empty list is not allowed
     plain["upstream"]["policy"] = _policy(config.upstream.policy, specs)
     plain["valves"] = _valves(config.valves, specs)
-    plain["listeners"] = _entries(config.listeners, [one.options for one in specs.listeners])
-    plain["gates"] = _entries(config.gates, [one.options for one in specs.gates])
+    plain["listeners"] = _entries(config.listeners, specs.listeners)
+    plain["gates"] = _entries(config.gates, specs.gates)
     plain["routes"] = [
         _plain_route(config, route, specs.routes[number], plain)
         for number, route in enumerate(config.routes)
@@ -66,11 +66,7 @@ def _plain_route(
         plain |= {"policy": policy, **_backends(own)}
     plain["failover"] = failover
     plain["valves"] = whole["valves"] if route.valves is None else _valves(route.valves, own)
-    plain["gates"] = (
-        whole["gates"]
-        if route.gates is None
-        else _entries(route.gates, [one.options for one in own.gates])
-    )
+    plain["gates"] = whole["gates"] if route.gates is None else _entries(route.gates, own.gates)
     return {key: plain[key] for key in known_keys(RouteOptions) if key in plain}
 
 
@@ -90,19 +86,19 @@ def _backends(specs: PluginSpecs) -> dict[str, Any]:
 
 
 def _policy(entry: PolicyEntry, specs: PluginSpecs) -> dict[str, Any] | str:
-    [given] = _entries([entry], [one.options for one in specs.policies])
+    [given] = _entries([entry], specs.policies)
     return given if len(given) > 1 else entry.kind
 
 
 def _valves(entries: Sequence[ValveEntry], specs: PluginSpecs) -> list[dict[str, Any]]:
-    plain = _entries(entries, [one.options for one in specs.valves])
+    plain = _entries(entries, specs.valves)
     for valve, entry in zip(plain, entries, strict=True):
         valve["on-error"] = entry.on_error
     return plain
 
 
-def _entries(entries: Sequence[Entry], options: Sequence[Options]) -> list[dict[str, Any]]:
-    return [_entry(entry, given) for entry, given in zip(entries, options, strict=True)]
+def _entries(entries: Sequence[Entry], specs: Sequence[PluginSpec]) -> list[dict[str, Any]]:
+    return [_entry(entry, spec.options) for entry, spec in zip(entries, specs, strict=True)]
 
 
 def _entry(entry: Entry, options: Options) -> dict[str, Any]:

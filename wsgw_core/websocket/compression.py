@@ -57,15 +57,7 @@ class CompressionOptions(Options):
         """Returns the offers that a server's handshake accepts; None: no compression."""
         if not self.enabled:
             return None
-        return (
-            ServerPerMessageDeflateFactory(
-                server_no_context_takeover=self.no_context_takeover,
-                client_no_context_takeover=self.no_context_takeover,
-                server_max_window_bits=self.window_bits,
-                client_max_window_bits=self.window_bits,
-                compress_settings=self._settings,
-            ),
-        )
+        return (ServerPerMessageDeflateFactory(**self._parameters),)
 
     def offers(self) -> Sequence[ClientExtensionFactory] | None:
         """Returns the offers of a client's handshake; None: no compression.
@@ -75,13 +67,7 @@ class CompressionOptions(Options):
         """
         if not self.enabled:
             return None
-        wanted = ClientPerMessageDeflateFactory(
-            server_no_context_takeover=self.no_context_takeover,
-            client_no_context_takeover=self.no_context_takeover,
-            server_max_window_bits=self.window_bits,
-            client_max_window_bits=self.window_bits,
-            compress_settings=self._settings,
-        )
+        wanted = ClientPerMessageDeflateFactory(**self._parameters)
         return wanted, _FallbackOffer(self.window_bits, self.no_context_takeover, self._settings)
 
     def agreed(self, extensions: Sequence[Extension]) -> Deflate | None:
@@ -95,6 +81,17 @@ class CompressionOptions(Options):
                 keeps_quiet = isinstance(extension, _DecompressOnly)
                 return Deflate(extension, sys.maxsize if keeps_quiet else self.min_size)
         return None
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        """The parameters for both directions."""
+        return {
+            "server_no_context_takeover": self.no_context_takeover,
+            "client_no_context_takeover": self.no_context_takeover,
+            "server_max_window_bits": self.window_bits,
+            "client_max_window_bits": self.window_bits,
+            "compress_settings": self._settings,
+        }
 
     @property
     def _settings(self) -> dict[str, Any]:

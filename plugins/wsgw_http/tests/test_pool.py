@@ -17,19 +17,14 @@ from .application import TIMEOUT, Application, Recorded
 from .conftest import StartGateway
 
 
-async def until_entered(limiter: RequestLimiter, host: str) -> None:
-    if not limiter.has_entered(host):
-        await limiter.wait(host)
-
-
 async def test_waiting_requests_enter_in_order_of_arrival() -> None:
     limiter, order = RequestLimiter(1), []
 
     async def pass_through(name: str) -> None:
-        await until_entered(limiter, "app")
+        places = await limiter.enter("app")
         order.append(name)
         await asyncio.sleep(0)
-        limiter.leave("app")
+        limiter.leave(places)
 
     await asyncio.gather(*map(pass_through, "abcde"))
     assert order == list("abcde")
@@ -38,23 +33,30 @@ async def test_waiting_requests_enter_in_order_of_arrival() -> None:
 
 async def test_cancelled_wait_takes_no_place() -> None:
     limiter = RequestLimiter(1)
-    await until_entered(limiter, "app")
-    first, second = (asyncio.create_task(until_entered(limiter, "app")) for _ in range(2))
+    places = await limiter.enter("app")
+    first, second = (asyncio.create_task(limiter.enter("app")) for _ in range(2))
     await asyncio.sleep(0)
     assert limiter.waiting == 2
-    limiter.leave("app")
+    limiter.leave(places)
     first.cancel()  # it already has the place
-    await asyncio.wait_for(second, TIMEOUT)
+    limiter.leave(await asyncio.wait_for(second, TIMEOUT))
+    assert (limiter.in_flight, limiter.waiting) == (0, 0)
+    await asyncio.wait_for(limiter.enter("app"), TIMEOUT)
     assert (limiter.in_flight, limiter.waiting) == (1, 0)
-    limiter.leave("app")
-    assert limiter.has_entered("app")
 
 
 async def test_full_host_does_not_delay_other_hosts() -> None:
     limiter = RequestLimiter(1)
-    assert limiter.has_entered("one")
-    assert limiter.has_entered("other")
-    assert not limiter.has_entered("one")
+    one = await asyncio.wait_for(limiter.enter("one"), TIMEOUT)
+    other = await asyncio.wait_for(limiter.enter("other"), TIMEOUT)
+    third = asyncio.create_task(limiter.enter("one"))
+    await asyncio.sleep(0)
+    assert (limiter.in_flight, limiter.waiting) == (2, 1)
+    limiter.leave(other)
+    await asyncio.sleep(0)
+    assert not third.done()
+    limiter.leave(one)
+    await asyncio.wait_for(third, TIMEOUT)
 
 
 async def test_requests_in_flight_stay_within_limit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, Protocol
 
 from pamqp import commands
@@ -60,8 +61,8 @@ class Publisher(OwnChannel):
     ) -> None:
         super().__init__(_NO_BODY, on_closed)
         self.methods = {
-            commands.Basic.Ack.index: self._acked,
-            commands.Basic.Nack.index: self._nacked,
+            commands.Basic.Ack.index: partial(self._settled, is_stored=True),
+            commands.Basic.Nack.index: partial(self._settled, is_stored=False),
             commands.Basic.Return.index: self._return_begins,
         }
         self._metrics = metrics
@@ -146,21 +147,11 @@ class Publisher(OwnChannel):
 
     # Called for methods of the broker
 
-    def _acked(self, data: bytes, start: int) -> None:
+    def _settled(self, data: bytes, start: int, *, is_stored: bool) -> None:
         tag, flags = _CONFIRM.unpack_from(data, start)
         if not flags & _MULTIPLE:
-            self._settle(tag, is_stored=True)
-        else:
-            self._settle_up_to(tag, is_stored=True)
-
-    def _nacked(self, data: bytes, start: int) -> None:
-        tag, flags = _CONFIRM.unpack_from(data, start)
-        if not flags & _MULTIPLE:
-            self._settle(tag, is_stored=False)
-        else:
-            self._settle_up_to(tag, is_stored=False)
-
-    def _settle_up_to(self, tag: int, *, is_stored: bool) -> None:
+            self._settle(tag, is_stored=is_stored)
+            return
         for each in range(self._oldest, min(tag, self._last_tag) + 1):
             self._settle(each, is_stored=is_stored)
         self._oldest = max(self._oldest, tag + 1)

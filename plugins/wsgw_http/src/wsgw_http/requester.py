@@ -106,13 +106,10 @@ class Requester:
             BackendDeclined: wsgw may not connect to the host.
         """
         began = self._clock.time()
-        host = target.host
-        entered, connected = False, False
+        places, connected = None, False
         try:
             async with asyncio.timeout(self._timeout) as deadline:
-                if not self._limiter.has_entered(host):
-                    await self._limiter.wait(host)
-                entered = True
+                places = await self._limiter.enter(target.host)
                 connection = await self._connect(target)
                 connected = True
                 request = b"%s%s%s\r\n%s" % (method.encode(), target.line, head, body)
@@ -125,7 +122,7 @@ class Requester:
                     response.close()
                     raise
         except TimeoutError as error:
-            if not entered:
+            if places is None:
                 raise Busy("no connection became free in time; see 'max-connections'") from error
             if not connected:
                 raise Unreachable("connecting took too long") from error
@@ -133,8 +130,8 @@ class Requester:
         except (aiohttp.ClientError, OSError) as error:
             raise BadAnswer(f"the answer breaks off: {type(error).__name__}") from error
         finally:
-            if entered:
-                self._limiter.leave(host)
+            if places is not None:
+                self._limiter.leave(places)
             self._metrics.durations.observe(self._clock.time() - began)
 
     async def close(self) -> None:

@@ -61,9 +61,8 @@ class Dialler:
     async def open(self) -> None:
         """Reads the certificates; raises ConfigurationError."""
         if self._address.secure:
-            options = self._settings.tls or TlsClientOptions()
             for host, _ in self._address.hosts[:1]:
-                await self._tls_for(host, options)
+                await self._tls_for(host)
 
     async def dial(self) -> Line:
         """Connects, authenticates, and selects the database.
@@ -171,8 +170,7 @@ class Dialler:
         if not self._address.secure:
             return await asyncio.open_connection(sock=opened)
         try:
-            options = self._settings.tls or TlsClientOptions()
-            tls = await self._tls_for(host[0], options)
+            tls = await self._tls_for(host[0])
         except BaseException:
             opened.close()
             raise
@@ -183,9 +181,10 @@ class Dialler:
     async def _open_file(self) -> Streams:
         return await asyncio.open_unix_connection(self._address.path)
 
-    async def _tls_for(self, host: str, options: TlsClientOptions) -> ClientTls:
+    async def _tls_for(self, host: str) -> ClientTls:
         """Returns the TLS settings for a host, whose certificate must name it."""
         if host not in self._tls:
+            options = self._settings.tls or TlsClientOptions()
             self._tls[host] = await run_in_thread(partial(ClientTls, options, host, self._context))
         return self._tls[host]
 
