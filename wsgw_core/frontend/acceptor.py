@@ -69,13 +69,11 @@ class Acceptor:
         self._attaching: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._pause = _SHORTEST_PAUSE
-        self._closed = False
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """The addresses, with the port that the system chose; none after `stop`."""
-        sockets = () if self._closed else self._sockets
-        return tuple(Address(*listening.getsockname()[:2]) for listening in sockets)
+        return tuple(Address(*listening.getsockname()[:2]) for listening in self._sockets)
 
     def start(self, backlog: int) -> None:
         """Starts to listen; raises OSError.
@@ -90,13 +88,11 @@ class Acceptor:
 
     def stop(self) -> None:
         """Closes the sockets."""
-        if self._closed:
-            return
         if self._timer is not None:
             self._timer.cancel()
         self._suspend()
-        self._closed = True
-        for listening in self._sockets:
+        sockets, self._sockets = self._sockets, ()
+        for listening in sockets:
             listening.close()
 
     async def settle(self) -> None:
@@ -114,7 +110,7 @@ class Acceptor:
             self._loop.remove_reader(listening)
 
     def _accept(self, listening: socket.socket) -> None:
-        if self._timer is not None or self._closed:
+        if self._timer is not None or not self._sockets:
             return  # another socket has found no room in the same turn of the loop
         room = self._room()
         descriptors = room_for_clients(listening.fileno())

@@ -16,6 +16,8 @@ from .trusted_proxies import TrustedProxies, parse_host
 # get no answer, so that one network cannot use up the room for the answers to others.
 _REFUSED_PER_NETWORK = 16
 
+_TOO_MANY = Refusal(429, (("Retry-After", "10"),), b"too many connections from this address\n")
+
 
 class Ticket:
     """One connection's place in the counts, from its beginning to its end.
@@ -127,7 +129,7 @@ class Admission:
         elif self._memory_is_full():
             self._refuse(ticket, counters.refused_memory, _busy("not enough memory", 5, 15))
         elif network is not None and self._is_full(network):
-            self._refuse(ticket, counters.refused_max_sessions_per_address, _too_many())
+            self._refuse(ticket, counters.refused_max_sessions_per_address, _TOO_MANY)
         elif self._rate is not None and not self._rate.take():
             text = "too many new clients"
             self._refuse(ticket, counters.refused_max_handshakes_per_second, _busy(text, 1, 5))
@@ -144,7 +146,7 @@ class Admission:
         ticket.network = _network(address)
         if self._is_full(ticket.network):
             self._admitted -= 1
-            self._refuse(ticket, self._counters.refused_max_sessions_per_address, _too_many())
+            self._refuse(ticket, self._counters.refused_max_sessions_per_address, _TOO_MANY)
         else:
             _add(self._admitted_from, ticket.network, 1)
         return ticket.refusal
@@ -203,10 +205,6 @@ def _busy(text: str, earliest: int, latest: int) -> Refusal:
     # spread, so that clients refused together do not come again together
     seconds = random.randint(earliest, latest)  # noqa: S311 - not for secrets
     return Refusal(503, (("Retry-After", str(seconds)),), f"{text}\n".encode())
-
-
-def _too_many() -> Refusal:
-    return Refusal(429, (("Retry-After", "10"),), b"too many connections from this address\n")
 
 
 def _network(host: str) -> str:

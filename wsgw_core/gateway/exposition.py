@@ -60,7 +60,8 @@ class Exposition:
             now.add(session)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-        text = generate_latest(_Collected(chain(self._collect(now), self._of_process())))
+        of_process = chain(self._process.collect(), self._platform.collect())
+        text = generate_latest(_Collected(chain(self._collect(now), of_process)))
         # The library would append `_total` to the name of a counter.
         name = families.NEW_SESSION.name.encode()
         return text.replace(b"# TYPE %b untyped" % name, b"# TYPE %b counter" % name)
@@ -78,10 +79,6 @@ class Exposition:
         yield from collect(self._gateway.metrics, self._gauge_failed)
         if self._wsbalancers:
             yield from self._as_wsbalancer()
-
-    def _of_process(self) -> Iterator[Metric]:
-        yield from self._process.collect()
-        yield from self._platform.collect()
 
     def _rows(self, now: _Sessions) -> Iterator[tuple[Family, Iterable[Row]]]:
         counters, pool, backends = self._counters, self._pool, self._pool.backends

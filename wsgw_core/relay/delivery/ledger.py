@@ -42,6 +42,7 @@ class Ledger:
     Attributes:
         entries, weight: `Outbox.transmit` adds each message to both, to save a call.
         settled_messages, settled_weight: of all messages that were settled.
+        seen_up_to: the number of the last message that an earlier backend may have seen.
     """
 
     __slots__ = (
@@ -50,9 +51,9 @@ class Ledger:
         "_ends_with_goodbye",
         "_given",
         "_numbers",
-        "_seen",
         "capacity",
         "entries",
+        "seen_up_to",
         "settled_messages",
         "settled_weight",
         "share",
@@ -68,7 +69,7 @@ class Ledger:
         self.settled_weight = 0
         # How many of all messages so far this connection was given; None: every one
         self._given: int | None = None
-        self._seen = 0  # the number of the last message that an earlier connection was given
+        self.seen_up_to = 0
         self._numbers: list[int] | None = None  # of the oldest entries, if they have gaps
         self._awaiting_reply: AwaitedReplies | None = None  # None: no message awaits a reply
         self._early_answers: EarlyAnswers | None = None  # None: no answer was early
@@ -99,11 +100,6 @@ class Ledger:
         return self.settled_messages + len(self.entries) + len(self._awaiting_reply or ())
 
     @property
-    def seen_up_to(self) -> int:
-        """The number of the last message that an earlier backend may have seen."""
-        return self._seen
-
-    @property
     def has_room(self) -> bool:
         """Whether a ledger that was full has room enough to read the client again."""
         return self.weight <= self.capacity // 2
@@ -113,7 +109,7 @@ class Ledger:
         """How many entries, the oldest ones, an earlier backend may have seen."""
         noted = self._numbers or ()
         before_others = self.latest - len(self.entries) + len(noted)
-        return bisect_right(noted, self._seen) + max(0, self._seen - before_others)
+        return bisect_right(noted, self.seen_up_to) + max(0, self.seen_up_to - before_others)
 
     @property
     def given(self) -> int:
@@ -181,7 +177,7 @@ class Ledger:
             if self._early_answers is None:
                 self._early_answers = EarlyAnswers()
             self._early_answers.index(self.entries, self.settled_messages + len(self))
-            self._early_answers.add(handle, max(self._seen, self.given))
+            self._early_answers.add(handle, max(self.seen_up_to, self.given))
 
     @property
     def expects_replies(self) -> bool:
@@ -249,7 +245,7 @@ class Ledger:
 
     def rewind(self) -> None:
         """Notes that the connection is gone: the next one must be given its messages again."""
-        self._seen = max(self._seen, next(self.ungiven_numbers(), self.latest + 1) - 1)
+        self.seen_up_to = max(self.seen_up_to, next(self.ungiven_numbers(), self.latest + 1) - 1)
         has_sent_once = any(isinstance(message, SentOnce) for message in self.entries)
         if self._awaiting_reply or self._early_answers or has_sent_once:
             self._put_back()

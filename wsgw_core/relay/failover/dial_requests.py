@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...api import DialRequest, Handshake, Headers, without_headers
+from ...api import DialRequest, Handshake, without_headers
 from .acceptances import Acceptances
 
 _SESSION = "X-Wsgw-Session"
@@ -20,27 +20,23 @@ class DialRequests:
         reconnect_header: name of the header that says a backend is not the first.
 
     Attributes:
+        handshake: see above.
         acceptances: the backends that have accepted a request.
         header_bytes: size of the client's headers, names and values.
     """
 
-    __slots__ = ("_handshake", "_reconnect_header", "_session_id", "acceptances", "header_bytes")
+    __slots__ = ("_reconnect_header", "_session_id", "acceptances", "handshake", "header_bytes")
 
     def __init__(self, session_id: str, handshake: Handshake, reconnect_header: str) -> None:
         self._session_id = session_id
-        self._handshake = handshake
+        self.handshake = handshake
         self._reconnect_header = reconnect_header
         self.acceptances = Acceptances(session_id)
         self.header_bytes = sum(len(name) + len(value) for name, value in handshake.headers)
 
-    @property
-    def client_headers(self) -> Headers:
-        """The client's end-to-end headers."""
-        return self._handshake.headers
-
     def first(self) -> DialRequest:
         """Returns the request for the session's first backend."""
-        handshake = self._handshake
+        handshake = self.handshake
         kept = without_headers(handshake.headers, (_SESSION, _REPLAYED))  # a gate may have set them
         headers = (*kept, (_SESSION, self._session_id))
         return DialRequest(

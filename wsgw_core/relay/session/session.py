@@ -45,18 +45,11 @@ class Session(SessionParts):
         context: what all sessions share.
     """
 
-    __slots__ = (
-        "_flush",
-        "_moves",
-        "_started",
-        "_state",
-        "_view",
-    )
+    __slots__ = ("_flush", "_moves", "_state", "_view")
 
     def __init__(self, session_id: str, handshake: Handshake, context: SessionContext) -> None:
         super().__init__(session_id, handshake, context)
         self._state = State.DIALLING
-        self._started = False
         self._moves: SessionMoves | None = None  # made at the first move
         self._view: SessionView | None = None
         self._flush: ClosingFlush | None = None  # made when the client has left
@@ -109,7 +102,6 @@ class Session(SessionParts):
         self.context.counters.sessions.value += 1
         if self.backend is not None:
             self.backend.traffic.sessions += 1
-        self._started = True
         self.context.reporter.opened(self)
         self._begin_with_backend()
 
@@ -373,7 +365,7 @@ class Session(SessionParts):
 
     def _finish(self, event: Event, close: Close, cause: CloseCause) -> None:
         """Reports the end and releases everything; the last thing that a session does."""
-        context = self.context
+        context, was_opened = self.context, self._state is not State.DIALLING
         self.advance(event)
         self.recovery.stop()
         end = close, cause
@@ -384,7 +376,7 @@ class Session(SessionParts):
         self._forget_client()
         context.counters.undelivered.value += self.undelivered
         context.table.remove(self)
-        context.reporter.ended(self, close, was_opened=self._started)
+        context.reporter.ended(self, close, was_opened=was_opened)
         self.requests.acceptances.end(*end)
         self.valves.stop()
         self.outbox.close(count_late=self.client_side.closing is not None)

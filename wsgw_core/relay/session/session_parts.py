@@ -102,7 +102,7 @@ class SessionParts:
     @property
     def headers(self) -> Headers:
         """The client's end-to-end headers."""
-        return self.requests.client_headers
+        return self.requests.handshake.headers
 
     @property
     def backend(self) -> PooledBackend | None:
