@@ -215,7 +215,7 @@ def test_documented_variables_are_those_of_the_code(page: Any, root: Path) -> No
 def test_backend_variable_defaults_are_those_of_websocket_backends() -> None:
     url = "ws://localhost:9090"
     for variable in BACKEND_VARIABLES:
-        [key] = variable.key
+        key = variable.key
         model = BackendEntry if key in known_keys(BackendEntry) else WebSocketSettings
         told = model.model_validate({"url": url, key: variable.default})
         assert told == model.model_validate({"url": url}), variable.name

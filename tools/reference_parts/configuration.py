@@ -103,9 +103,9 @@ def variables() -> Iterator[str]:
     yield "|---|---|---|---|---|"
     of_backends = {variable.name for variable in (*BACKEND_VARIABLES, BE_PASS_HEADERS)}
     for variable in ALL_VARIABLES:
-        key = ".".join(variable.key)
+        key = variable.key
         if variable.name in of_backends:
-            key = f"{'.'.join(BE_URLS.key)}[].{key}"
+            key = f"{BE_URLS.key}[].{key}"
         default = f"`{variable.default}`" if variable.default else "none"
         cells = (f"`{variable.name}`", f"`{key}`", variable.type, default, variable.meaning)
         yield f"| {' | '.join(cells)} |"

@@ -40,7 +40,7 @@ def layer_from_wsbalancers_variables(
     layer = Layer()
     for variable in GATEWAY_VARIABLES:
         if text := _text(environment, variable):
-            layer.place(variable.key, text, variable.name)
+            layer.place(tuple(variable.key.split(".")), text, variable.name)
     backends = items_of(below, _BACKENDS)
     for number, url, name in _new_backends(layer, environment, len(backends)):
         backends[number] = {"url": Setting(url, BE_URLS.name)}
@@ -92,10 +92,10 @@ def _place_options(
 ) -> None:
     for variable in BACKEND_VARIABLES:
         if text := _text(environment, variable):
-            layer.place((*path, *variable.key), text, variable.name)
+            layer.place((*path, variable.key), text, variable.name)
     added = _items(layer, environment, BE_PASS_HEADERS)
     if added:
-        [key] = BE_PASS_HEADERS.key
+        key = BE_PASS_HEADERS.key
         given = backend.get(key)
         old = given.value if isinstance(given, Setting) else []
         old = split_text(old) if isinstance(old, str) else old

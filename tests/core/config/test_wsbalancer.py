@@ -93,7 +93,7 @@ def test_each_variable_overrides_the_file(file: Path, variable: Variable) -> Non
     config = load_config(file, {variable.name: text or samples[variable.type]})
 
     found: Any = config
-    for key in variable.key:
+    for key in variable.key.split("."):
         found = getattr(found, key.replace("-", "_"))
     expected = {
         "address": Address("", 5),
