@@ -16,6 +16,7 @@ import pytest
 
 from wsgw_core.api import Metrics
 from wsgw_core.config.address import Address
+from wsgw_core.frontend import acceptor
 from wsgw_core.frontend.acceptor import Acceptor
 from wsgw_core.frontend.frontend_server import bind
 
@@ -191,6 +192,20 @@ class TestWithoutDescriptors:
             await bench.greeted(*bench.connect(3))
             assert bench.pauses.value == 2
         assert caplog.messages == [f"accepting is paused: {os.strerror(code).lower()}"]
+
+    async def test_without_a_free_descriptor_accepting_pauses_before_it_fails(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        free = 0
+        monkeypatch.setattr(acceptor, "room_for_clients", lambda _: free)
+        async with Bench() as bench:
+            clients = bench.connect(3)
+            await bench.until(lambda: bench.pauses.value >= 2)
+            assert not bench.accepted
+            free = 1
+            await bench.greeted(*clients)
+        (line,) = caplog.messages
+        assert line.startswith("accepting is paused: too few free file descriptors")
 
     async def test_the_pause_is_short_again_after_one_was_accepted(self) -> None:
         async with Bench(failures=(errno.EMFILE,) * 2) as bench:

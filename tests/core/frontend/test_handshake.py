@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import replace
 
 import pytest
 
 from wsgw_core.api import Close, Handshake, Headers, Limits, Refusal
+from wsgw_core.config.patterns import OriginPattern
+from wsgw_core.frontend.allowed_origins import AllowedOrigins
 from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable
 
 from ..websocket.raw_frames import CLOSE, TEXT, RawFrame, close_frame, frame, read_frame
@@ -209,6 +212,18 @@ class TestRefused:
             assert bench.backend.requests == []
             assert bench.relay.counters.handshakes_refused.value == 1
             assert bench.relay.counters.handshakes_malformed.value == 1
+
+    async def test_a_browser_from_another_site_is_refused_and_counted(self) -> None:
+        async with FrontendBench() as bench:
+            origins = AllowedOrigins([OriginPattern.parse("https://app.example")])
+            bench.frontend.serve_by(replace(bench.settings, origins=origins), None)
+            evil = request("Origin: https://evil.example")
+            status, _, body = await bench.refusal(evil)
+            assert (status, body) == (403, b"origin not allowed\n")
+            assert bench.relay.counters.origins_refused.value == 1
+            client = await bench.connect(request("Origin: https://app.example"))
+            assert (await client.read_head())[0] == 101
+            assert bench.relay.counters.origins_refused.value == 1
 
     async def test_an_answer_to_head_has_no_body(self) -> None:
         async with FrontendBench() as bench:

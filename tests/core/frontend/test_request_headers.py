@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
@@ -138,6 +139,23 @@ def test_a_client_cannot_pose_as_a_failover_by_another_spelling(name: str) -> No
 
 def test_a_header_with_an_underscore_is_kept() -> None:
     assert picked(("X_User", "1")) == (("X_User", "1"), *MADE)
+
+
+@pytest.mark.parametrize(
+    ("header", "subject", "added"),
+    [
+        ("X-Subject", "CN=meter", (("X-Subject", "CN=meter"),)),
+        ("X-Subject", None, ()),
+        (None, "CN=meter", ()),
+    ],
+)
+def test_the_subject_of_the_clients_certificate_is_added_if_wanted(
+    header: str | None, subject: str | None, added: Headers
+) -> None:
+    forwarding = Forwarding(NOBODY, believe_all=True, forwarded=False)
+    headers = RequestHeaders((), "X-Balancer-Reconnect", forwarding, header)
+    peer = replace(CLIENT, subject=subject)
+    assert headers.for_backend([], peer) == (*MADE, *added)
 
 
 def test_blocked_headers_are_dropped() -> None:

@@ -62,6 +62,18 @@ def test_bytes_behind_the_head_may_be_anything() -> None:
     assert reader.feed(b"\n\0") == HEAD
 
 
+def test_what_has_come_so_far_is_the_head_or_its_part_within_the_limit() -> None:
+    reader = HeadReader(len(HEAD))
+    reader.feed(HEAD[:5])
+    assert reader.so_far == HEAD[:5]
+    reader.feed(HEAD[5:] + b"rest")
+    assert reader.so_far == HEAD
+    too_large = HeadReader(4)
+    with pytest.raises(HeadTooLarge):
+        too_large.feed(HEAD)
+    assert too_large.so_far == HEAD[:4]
+
+
 def test_reading_byte_by_byte_takes_linear_time() -> None:
     def taken(size: int) -> float:
         reader = HeadReader(1_000_000, strict=True)

@@ -9,6 +9,7 @@ import pytest
 
 from wsgw_core.api import BINARY, Limits, Message, ReadBatch
 from wsgw_core.testing.fakes import as_message
+from wsgw_core.websocket import Endpoint
 
 from . import raw_frames as raw
 from .endpoint_bench import Bench, endpoint_bench
@@ -55,6 +56,19 @@ async def test_reaching_wake_at_wakes_once() -> None:
         for woken in (0, 0, 1, 1, 1):
             bench.endpoint.send(as_message(b"x" * 10))
             assert bench.events.wakes == woken
+
+
+async def test_the_share_of_each_message_counts_towards_wake_at_but_not_as_bytes() -> None:
+    async with endpoint_bench(first_bytes=None) as bench:
+        loop = asyncio.get_running_loop()
+        bench.endpoint = Endpoint(bench.events, Limits(), loop, bench.batch, share=5)
+        bench.endpoint.attach(bench.transport, client_side=False)
+        bench.endpoint.begin(b"")
+        bench.endpoint.wake_at = 30
+        for woken in (0, 1):
+            bench.endpoint.send(as_message(b"x" * 10))
+            assert bench.events.wakes == woken
+        assert bench.endpoint.sent_bytes == 20
 
 
 class TestBatch:

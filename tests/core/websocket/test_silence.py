@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from wsgw_core.websocket.silence import Backlog, taken_from
+from wsgw_core.websocket.silence import Backlog, silence_of, taken_from, unacknowledged_for
 
 TIMEOUT = 60.0
 BUFFER = 1 << 16  # bytes that the kernel should keep for either side; it may double them
@@ -87,3 +87,83 @@ async def test_what_the_peer_has_taken_is_counted_in_bytes(peer: Peer) -> None:
         while taken_from(peer.transport) < before + 100_000:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.005)
     assert taken_from(peer.transport) == before + 100_000
+
+
+class Kernel(asyncio.Transport):
+    """A transport whose kernel says what a test has set, by the places in struct tcp_info."""
+
+    SIZE = 148  # as far as Linux 4.6 and later fill it
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.info = bytearray(self.SIZE)
+        self.buffered = 0
+
+    def set(self, start: int, size: int, value: int) -> None:
+        self.info[start : start + size] = value.to_bytes(size, sys.byteorder)
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        assert name == "socket"
+        return self
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_INFO)
+        return bytes(self.info[:size])
+
+    def get_write_buffer_size(self) -> int:
+        return self.buffered
+
+
+@pytest.fixture
+def kernel() -> Kernel:
+    return Kernel()
+
+
+def test_silence_is_the_time_since_the_last_data_in_seconds(kernel: Kernel) -> None:
+    kernel.info[:] = b"\xff" * kernel.SIZE
+    kernel.set(52, 4, 12_345)
+    assert silence_of(kernel) == 12.345
+
+
+def test_unacknowledged_is_the_time_since_the_last_acknowledgement(kernel: Kernel) -> None:
+    kernel.info[:] = b"\xff" * kernel.SIZE
+    kernel.set(24, 4, 1)
+    kernel.set(56, 4, 12_345)
+    assert unacknowledged_for(kernel) == 12.345
+
+
+def test_nothing_is_unacknowledged_if_no_segment_is(kernel: Kernel) -> None:
+    kernel.info[:] = b"\xff" * kernel.SIZE
+    kernel.set(24, 4, 0)
+    assert unacknowledged_for(kernel) == 0
+
+
+@pytest.mark.parametrize("place", range(144, 148))
+def test_bytes_that_wait_in_the_kernel_are_a_backlog(kernel: Kernel, place: int) -> None:
+    backlog = Backlog(kernel)
+    kernel.info[place] = 1
+    assert not backlog.has_moved()
+    assert not backlog.has_moved()
+    kernel.set(120, 8, 1 << 40)
+    assert backlog.has_moved()
+    assert not backlog.has_moved()
+
+
+def test_without_bytes_that_wait_there_is_no_backlog(kernel: Kernel) -> None:
+    backlog = Backlog(kernel)
+    kernel.info[:] = b"\1" * kernel.SIZE
+    kernel.set(144, 4, 0)
+    assert not backlog.has_moved()
+    kernel.set(120, 8, 1 << 60)
+    assert not backlog.has_moved()
+
+
+def test_an_older_kernel_tells_less(kernel: Kernel) -> None:
+    kernel.info = bytearray(127)
+    kernel.buffered = 7
+    assert taken_from(kernel) == -7
+    backlog = Backlog(kernel)
+    assert not backlog.has_moved()
+    kernel.buffered = 5
+    assert not backlog.has_moved()
+    assert taken_from(kernel) == -5
