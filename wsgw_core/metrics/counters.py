@@ -95,7 +95,7 @@ class GatewayCounters:
     stale_addresses_used = _counter(
         "Dials to the last known addresses of a name because a lookup failed or was too slow."
     )
-    failovers = _counter("Times a session lost or left its backend.")
+    failovers = _counter("Times a session lost or left its backend and needed another.")
     moves = _counter("Planned moves of sessions to another backend.")
     failbacks = _counter(
         "Planned moves back to a backend with a lower priority number (`upstream.failback`)."

@@ -153,11 +153,8 @@ class SessionMoves:
 
     def leave(self) -> None:
         """Closes the old connection; the backend may still send what it has."""
-        session, planned = self._session, self._under_way
+        session = self._session
         session.advance(Event.SETTLED)
-        counters = self._context.counters
-        (counters.failovers if planned.at_once else counters.moves).value += 1
-        counters.failbacks.value += planned.fit is not None and not planned.at_once
         connection = session.backend_side.serving.connection
         connection.close(SESSION_MOVED.backend, _MOVED, CloseCause.SESSION_MOVES)
 
@@ -173,7 +170,11 @@ class SessionMoves:
         if session.state is State.ENDED:  # as it is when a flush has nothing left to deliver
             if replacement is not None:
                 replacement.dialled.discard()
-        elif replacement is not None and replacement.suits(session.ledger):
+            return
+        counters = self._context.counters
+        (counters.failovers if planned.at_once else counters.moves).value += 1
+        counters.failbacks.value += planned.fit is not None and not planned.at_once
+        if replacement is not None and replacement.suits(session.ledger):
             self._context.counters.replayed.value += session.ledger.replayable
             try:
                 session.resume(lost, replacement.dialled)
@@ -205,5 +206,4 @@ class SessionMoves:
         """Leaves the backend now and looks for another, which gets what is not acknowledged."""
         session = self._session
         lost = session.backend_side.leave(SESSION_MOVED.backend, _MOVED, CloseCause.SESSION_MOVES)
-        self._context.counters.failovers.value += 1
         session.look_for_another(lost, by_choice=True)

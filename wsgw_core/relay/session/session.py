@@ -179,7 +179,6 @@ class Session(SessionParts):
         if close.abnormal or not flushing:  # else the backend has answered the client's close
             context.counters.count_close("backend", close.code)
         if self._fails_over(close):
-            context.counters.failovers.value += 1
             if close.code == CloseCode.LOST and not close.breach:  # it may be dead or frozen
                 lost.absence.begin()
             self.look_for_another(lost)
@@ -242,9 +241,10 @@ class Session(SessionParts):
             by_choice: the session has left it.
         """
         self.advance(Event.BACKEND_LOST)
-        self.context.reporter.held(self, lost.id)
         self.outbox.rewind()
         if self._state is not State.ENDED:  # as it is when a flush has nothing left to deliver
+            self.context.counters.failovers.value += 1
+            self.context.reporter.held(self, lost.id)
             self.search(lost, by_choice=by_choice)
 
     def search(self, lost: PooledBackend, *, by_choice: bool) -> None:

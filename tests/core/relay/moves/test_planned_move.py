@@ -384,9 +384,11 @@ async def test_a_client_that_leaves_in_the_last_step_moves_only_if_anything_is_u
         assert bench.ended
         await idle()
         assert bench.green.connections[0].close_request is not None
+        assert bench.counters.moves.value == 0
         return
     connection = await bench.green.connection()
     assert connection.texts == ["A"]
+    assert bench.counters.moves.value == 1
     connection.acknowledge()
     assert connection.close_request == Close(4000, "bye")
 

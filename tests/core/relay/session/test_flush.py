@@ -255,6 +255,7 @@ class TestWithADeadBackend:
         assert bench.ended
         await idle()
         assert not bench.green.requests
+        assert bench.counters.failovers.value == 0
 
     @on_virtual_clock
     async def test_nor_where_nothing_is_sent_twice(self) -> None:
@@ -266,3 +267,4 @@ class TestWithADeadBackend:
         await idle()
         assert not bench.green.requests
         assert bench.counters.undelivered.value == 1
+        assert bench.counters.failovers.value == 0
