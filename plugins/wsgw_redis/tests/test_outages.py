@@ -116,6 +116,31 @@ async def test_refused_write_counts_against_no_message(
     assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
+async def test_reconnects_count_connections_made_again_and_no_losses(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        gateway_to(redis.url) as gateway,
+        connect(gateway.url) as client,
+        Worker(redis.client) as worker,
+        asyncio.timeout(TIMEOUT),
+    ):
+        await client.send("x")
+        (entry,) = await worker.entries(1)
+        await worker.reply(entry, data="y")
+        assert await client.recv() == "y"  # so the reply reader is connected
+        redis.kill()
+        await until(lambda: "lost the connection for replies" in caplog.text)
+        await until_nobody_is_served(gateway)
+        for _ in range(10):  # the reply reader has gone on
+            await asyncio.sleep(0)
+        assert gateway.count("redis_reconnects") == 0
+        await redis.start()
+        await until(lambda: gateway.count("redis_reconnects") == 2)  # for commands, for replies
+        await until_all_are_served(gateway)
+        assert gateway.count("redis_reconnects") == 2
+
+
 async def test_reply_reader_reconnects(redis: RedisServer) -> None:
     async with (
         gateway_to(redis.url) as gateway,

@@ -120,15 +120,17 @@ class ReplyReader:
     # Connecting
 
     async def _run(self) -> None:
+        was_connected = False
         while True:
             try:
                 self._line = await self._prepared()
             except BackendUnavailable as error:
                 self._warn("cannot read replies: %s", error)
             else:
+                self._metrics.reconnects.value += was_connected
+                was_connected = True
                 self._read()
                 await self._lost.wait()
-                self._metrics.reconnects.value += 1
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pause):
                     await self._can_read.wait()
