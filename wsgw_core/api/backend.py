@@ -19,9 +19,11 @@ Headers = tuple[tuple[str, str], ...]
 """Header fields in the order received, several of one name included; values are ISO-8859-1."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class DialRequest:
     """One attempt to connect a session to a backend.
+
+    All dials of one search for a backend get the same object.
 
     Attributes:
         session_id: unguessable; the same for the session's whole life.

@@ -11,6 +11,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
+from wsgw_core.testing.running_gateway import running_gateway
+
 from .application import Application, Recorded
 from .conftest import StartGateway
 
@@ -162,6 +164,60 @@ async def test_unavailable_first_backend_lets_next_one_answer(
         assert not application.of("disconnect")
     finally:
         await other.stop()
+
+
+@pytest.mark.parametrize("fault", ["request timeout", "dial timeout", "hedged", "reset", "503"])
+async def test_connect_event_that_another_application_may_have_is_marked(
+    application: Application, fault: str
+) -> None:
+    async def fail(recorded: Recorded) -> web.Response:
+        if fault == "503":
+            return web.Response(status=503)
+        if fault == "reset":
+            recorded.reset()
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    other = Application()
+    application.on_connect = fail
+    await other.start()
+    first = {"url": application.url}
+    if fault == "request timeout":
+        first["request-timeout"] = "300ms"
+    config = {
+        "upstream": {"backends": [first, {"url": other.url, "priority": 2}]},
+        "failover": {
+            "dial-timeout": "1s" if fault == "dial timeout" else "1h",
+            "hedge-after": "300ms" if fault == "hedged" else 0,
+        },
+    }
+    try:
+        async with running_gateway(config) as gateway, connect(gateway.url):
+            first_told, *again = application.of("connect")
+            again += other.of("connect")
+    finally:
+        await other.stop()
+    assert "X-Wsgw-Replayed" not in first_told.headers
+    assert len(again) == (2 if fault == "reset" else 1)
+    for told in again:
+        assert told.headers["X-Wsgw-Replayed"] == "1"
+        assert told.headers["Idempotency-Key"] == first_told.headers["Idempotency-Key"]
+
+
+async def test_connect_event_after_an_unreachable_application_is_not_marked(
+    application: Application,
+) -> None:
+    away = Application()
+    await away.start()
+    await away.stop()
+    backends = [{"url": away.url}, {"url": application.url, "priority": 2}]
+    async with (
+        running_gateway({"upstream": {"backends": backends}}) as gateway,
+        connect(gateway.url),
+    ):
+        assert gateway.count("dials_failed") == 1
+        (told,) = application.of("connect")
+    assert "X-Wsgw-Replayed" not in told.headers
 
 
 async def test_session_refused_after_failover_is_closed(

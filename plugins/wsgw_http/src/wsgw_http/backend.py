@@ -106,13 +106,13 @@ class HttpBackend:
         urls = SessionUrls.of(settings, request, subprotocol)
         for host, port in urls.hosts():
             await parts.addresses.check(host, port)
-        record = SessionRecord.of(request.session_id, self._context.clock.time())
+        record = SessionRecord.of(request, self._context.clock.time())
         headers = RequestHeaders(parts.maker, request, record)
         introduction = Introduction(subprotocol)
         if urls.connect is not None:
             introduction = await parts.introducer.introduce(request, urls.connect, headers, record)
             urls = self._urls_of(request, introduction)
-        record.introductions = max(record.introductions, int(request.reconnect)) + 1
+        record.accepted(request)
         if record.served_by is None:
             parts.shared.take_over(record, introduction.state)
         self._sessions[request.session_id] = _Accepted(record, urls.disconnect, headers)

@@ -21,7 +21,7 @@ from wsgw_core.api import (
 
 from .answers import AnswerKind, answer_kind, body_of, codec_in, is_empty, message_of
 from .exchange import Response, Target
-from .failures import BadAnswer, Failure, NoAnswer, Unreachable
+from .failures import BadAnswer, Failure, Unreachable
 from .http_metrics import HttpMetrics
 from .request_headers import HeaderMaker, RequestHeaders
 from .requester import Requester, as_backend_error
@@ -94,16 +94,16 @@ class Introducer:
         number = max(record.introductions, int(request.reconnect))
         event_id = f"{record.session_id}-c{number}"
         body = json.dumps(self._described(request), ensure_ascii=False).encode(errors="replace")
-        ask = partial(self._ask, request, target, headers, event_id, body)
+        ask = partial(self._ask, request, target, headers, record, event_id, body)
         try:
             try:
-                return await ask(False)
+                return await ask()
             except Failure as error:
                 if not error.lost:
                     raise
                 self._metrics.count("connect", "retry")
                 # the application may have closed the connection while it was idle
-                return await ask(isinstance(error, NoAnswer))
+                return await ask()
         except Failure as error:
             raise self._as_backend_error(error) from error
 
@@ -112,12 +112,21 @@ class Introducer:
         request: DialRequest,
         target: Target,
         headers: RequestHeaders,
+        record: SessionRecord,
         event_id: str,
         body: bytes,
-        replayed: bool,
     ) -> Introduction:
+        replayed = record.unanswered > 0
         made = headers.make("connect", event_id, target.host, _JSON, body, replayed=replayed)
-        return await self._requester.ask("POST", target, made, body, partial(self._read, request))
+        introductions = record.introductions
+        record.unanswered += 1  # before the answer, because two dials may be under way
+        try:
+            read = partial(self._read, request)
+            return await self._requester.ask("POST", target, made, body, read)
+        except Unreachable:
+            if record.introductions == introductions:
+                record.unanswered -= 1
+            raise
 
     async def _read(
         self, request: DialRequest, response: Response, deadline: asyncio.Timeout

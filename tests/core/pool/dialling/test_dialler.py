@@ -81,6 +81,7 @@ async def test_each_backend_is_tried_once() -> None:
         "a: no route; b: its plugin raised KeyError; c: dial took longer than 10 s"
     )
     assert [len(backend.requests) for backend in bench.backends] == [1, 1, 1]
+    assert len({id(backend.requests[0]) for backend in bench.backends}) == 1
     assert [each.failures for each in bench.pooled] == [1, 1, 1]
     assert bench.counters.dials_failed.value == 3
     assert len(set(map(id, bench.sinks))) == 3
