@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from aiohttp import web
 
 from ..config.admin_token import AdminToken, Role
-from ..config.patterns import OriginPattern
+from ..config.patterns import OriginPattern, normal_host
 from ..config.server_options import AdminOptions
 from ..frontend.allowed_origins import AllowedOrigins
 from ..frontend.server_tls import client_subject
@@ -35,9 +35,8 @@ class Guard:
         self._tokens = options.tokens
         self._origins = AllowedOrigins(options.allowed_origins) if options.allowed_origins else None
         self._scheme = "https" if options.tls else "http"
-        self._hosts = {"localhost", options.address.host.lower()} | {
-            host.lower() for host in options.allowed_hosts
-        }
+        self._own_hosts = {"localhost", options.address.host.lower()}
+        self._allowed_hosts = options.allowed_hosts
         self._is_open = options.is_open
 
     def admit(self, request: web.Request, role: Role | None) -> str:
@@ -104,9 +103,10 @@ class Guard:
 
     def _check_host(self, request: web.Request) -> None:
         """Refuses unknown names in the Host header, against DNS rebinding."""
-        host = request.headers.get("Host", "").lower()
-        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-        if name in self._hosts or _is_address(name.strip("[]")):
+        host = normal_host(request.headers.get("Host", ""))
+        if host in self._own_hosts or _is_address(host.strip("[]")):
+            return
+        if any(allowed.matches(host) for allowed in self._allowed_hosts):
             return
         raise Denied(403, "Host header not allowed; see server.admin.allowed-hosts")
 

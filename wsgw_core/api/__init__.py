@@ -80,7 +80,7 @@ from .headers import without_headers
 from .hookspecs import API_VERSION, ENTRY_POINT_GROUP, hookimpl
 from .message import BINARY, TEXT, Goodbye, Message, MessageKind, ReplyExpected, SentOnce
 from .metrics import Counter, Histogram, Labelled, Metrics
-from .options import Duration, FileName, HeaderName, HeaderValue, Options, Size
+from .options import Duration, FileName, HeaderName, HeaderValue, Options, PlainText, Size
 from .ordered_connection import OrderedConnection
 from .path_pattern import PathPattern, normal_path
 from .played_backend import PlayedBackend
@@ -174,6 +174,7 @@ __all__ = [
     "OutOfResources",
     "PathPattern",
     "PingableConnection",
+    "PlainText",
     "PlayedBackend",
     "PluginContext",
     "PluginError",

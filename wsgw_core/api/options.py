@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -110,6 +111,16 @@ HEADER_NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
 HEADER_VALUE = r"^[!-~]([ -~\t]*[!-~])?$"
 HeaderValue = Annotated[str, Field(pattern=HEADER_VALUE)]
+
+
+def _check_plain(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has control characters or other invisible characters")
+    return text
+
+
+PlainText = Annotated[str, Field(min_length=1), AfterValidator(_check_plain)]
+"""A name or another text of at least one character, all of which are visible or spaces."""
 FILE_NAME = "the value is the name of a file"
 FileName = Annotated[str, Field(min_length=1), FILE_NAME]
 """The name of a file. Only the configuration can set it: the admin API refuses such options."""

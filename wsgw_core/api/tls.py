@@ -19,7 +19,7 @@ from .backend import BackendContext, Clock
 from .bounded_file import read_bytes
 from .errors import ConfigurationError
 from .metrics import Counter, Metrics
-from .options import FileName, Options, size_text
+from .options import FileName, Options, PlainText, size_text
 from .watched_file import WatchedFiles
 
 _ALPN = ("http/1.1",)
@@ -80,7 +80,7 @@ class TlsClientOptions(Options):
     )
     key: TlsKey = None
     key_password_file: TlsKeyPassword = None
-    server_name: Annotated[str, AfterValidator(check_server_name)] | None = Field(
+    server_name: Annotated[PlainText, AfterValidator(check_server_name)] | None = Field(
         default=None,
         description="name to send (SNI) and to verify; none: the host of the URL",
     )

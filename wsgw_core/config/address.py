@@ -1,4 +1,4 @@
-"""Option types for addresses, networks and origins."""
+"""Option types for addresses, networks, hosts and origins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-from .patterns import OriginPattern
+from .patterns import HostPattern, OriginPattern
 
 
 class Address(NamedTuple):
@@ -54,6 +54,9 @@ TEXT = WithJsonSchema({"type": "string"})  # for options that are parsed from te
 
 
 ListenAddress = Annotated[Address, BeforeValidator(parse_address), PlainSerializer(str), TEXT]
+
+
+HostName = Annotated[HostPattern, BeforeValidator(HostPattern.parse), PlainSerializer(str), TEXT]
 
 
 AllowedOrigin = Annotated[

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import Field
 from websockets.datastructures import Headers
 
 from ..api import HeaderName, HeaderValue, Options, PathPattern
-from .address import TEXT
+from .address import HostName
 from .failover_options import FailoverOptions
 from .names import Name
-from .patterns import HostPattern
 from .upstream_options import BackendEntry, PluginEntry, PolicyEntry, ValveEntry
 
 ANY_VALUE = "*"
-
-RouteHost = Annotated[HostPattern, BeforeValidator(HostPattern.parse), PlainSerializer(str), TEXT]
 
 
 class RouteOptions(Options):
@@ -31,7 +26,7 @@ class RouteOptions(Options):
         description="patterns, one of which must match the path without the query: `*` stands for"
         " any characters within a segment, `**` for any number of segments; none: every path",
     )
-    hosts: tuple[RouteHost, ...] = Field(
+    hosts: tuple[HostName, ...] = Field(
         default=(),
         description="hosts, one of which must be the host in `Host`: `chat.example.com`, or"
         " `*.example.com` for every host below it; none: every host",

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from ..api import Duration, Limits, Options, Size
 from ..api.options import HeaderName
 from ..websocket import CompressionOptions
-from .address import Address, AllowedOrigin, ListenAddress, ProxyNetwork
+from .address import Address, AllowedOrigin, HostName, ListenAddress, ProxyNetwork
 from .admin_token import AdminToken
 from .names import Name
 from .server_tls_options import ServerTlsOptions
@@ -104,10 +104,10 @@ class AdminOptions(Options):
         description="without tokens, on an address that other machines can reach: whether every"
         " caller may do everything",
     )
-    allowed_hosts: tuple[str, ...] = Field(
+    allowed_hosts: tuple[HostName, ...] = Field(
         default=(),
         description="names, beside addresses and `localhost`, that calls without a token may give"
-        " for this gateway in `Host`",
+        " for this gateway in `Host`: `gateway.example`, or `*.example` for every host below it",
     )
     allowed_origins: tuple[AllowedOrigin, ...] = Field(
         default=(),

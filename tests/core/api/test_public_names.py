@@ -72,6 +72,7 @@ CONTRACT = [
     "OrderedConnection",
     "OutOfResources",
     "PathPattern",
+    "PlainText",
     "PingableConnection",
     "PlayedBackend",
     "PluginContext",

@@ -14,6 +14,7 @@ from wsgw_core.api import (
     HeaderName,
     Limits,
     Options,
+    PlainText,
     Size,
     Subprotocols,
     Template,
@@ -69,6 +70,8 @@ def _check_replies(name: str) -> str:
 def _check_name(name: str) -> str:
     if len(name.encode()) > _LONGEST_NAME:
         raise ValueError(f"is longer than {_LONGEST_NAME} bytes")
+    if not name.isprintable():
+        raise ValueError("has control characters or other invisible characters")
     return name
 
 
@@ -87,7 +90,7 @@ class AmqpSettings(Options):
         description="further nodes of the cluster, as `host` or `host:port`; wsgw tries all nodes"
         " in turn, beginning with a random one",
     )
-    username: str | None = Field(default=None, description="replaces the URL's")
+    username: PlainText | None = Field(default=None, description="replaces the URL's")
     password: SecretStr | None = Field(default=None, description="replaces the URL's")
     password_file: FileName | None = Field(
         default=None,
@@ -117,7 +120,7 @@ class AmqpSettings(Options):
         default={},
         description="further arguments of this queue, such as `x-single-active-consumer`",
     )
-    binding_keys: tuple[str, ...] = Field(
+    binding_keys: tuple[Name, ...] = Field(
         default=("#",), description="keys that bind this queue to the exchange"
     )
     declare: bool | Literal["passive"] = Field(
@@ -198,7 +201,7 @@ class AmqpSettings(Options):
     connect_timeout: Duration = Field(
         default=5.0, gt=0, description="maximum time to connect to one node"
     )
-    connection_name: str = Field(
+    connection_name: PlainText = Field(
         default="wsgw {backend} {instance}",
         max_length=_LONGEST_NAME,
         description="name of the link for the broker's operators",

@@ -14,6 +14,7 @@ from wsgw_core.api import (
     HeaderName,
     Limits,
     Options,
+    PlainText,
     Size,
     Subprotocols,
     TlsClientOptions,
@@ -44,9 +45,7 @@ class RedisSettings(Options):
         description="`redis://[user[:password]@]host[:port][/db]`, `rediss://` with TLS,"
         " `unix:///path?db=0`, or `redis+sentinel://h1:26379,h2:26379/MASTER[/db]`"
     )
-    username: str | None = Field(
-        default=None, min_length=1, description="user (ACL); default: the URL's"
-    )
+    username: PlainText | None = Field(default=None, description="user (ACL); default: the URL's")
     password: str | None = Field(
         default=None, min_length=1, description="password; default: the URL's"
     )
@@ -54,9 +53,7 @@ class RedisSettings(Options):
         default=None,
         description="file with the password, read at each connect, so that it can change",
     )
-    sentinel_username: str | None = Field(
-        default=None, min_length=1, description="user at the Sentinels"
-    )
+    sentinel_username: PlainText | None = Field(default=None, description="user at the Sentinels")
     sentinel_password: str | None = Field(
         default=None, min_length=1, description="password at the Sentinels"
     )
@@ -118,7 +115,7 @@ class RedisSettings(Options):
     read_count: int = Field(
         default=256, gt=0, le=10_000, description="maximum number of replies in one read"
     )
-    dead_letters: Annotated[str, Field(min_length=1)] | Literal[False] = Field(
+    dead_letters: PlainText | Literal[False] = Field(
         default="wsgw:dead-letters",
         description="stream for replies without a session; `false`: only count them",
     )

@@ -10,7 +10,15 @@ from pydantic import AfterValidator, Field, model_validator
 from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
-from wsgw_core.api import CloseCode, Duration, Limits, Options, Size, TlsClientOptions
+from wsgw_core.api import (
+    CloseCode,
+    Duration,
+    HeaderName,
+    Limits,
+    Options,
+    Size,
+    TlsClientOptions,
+)
 from wsgw_core.websocket import CompressionOptions
 
 from .pong_record import WithoutPongs
@@ -50,7 +58,7 @@ class WebSocketSettings(Options):
     url: Annotated[str, AfterValidator(_check_url)] = Field(
         description="address of the backend; wsgw appends the client's path and query"
     )
-    pass_headers: tuple[str, ...] = Field(
+    pass_headers: tuple[HeaderName, ...] = Field(
         default=(),
         description="headers of the backend's answer that the client gets, whether the backend"
         " accepts or declines",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pydantic import Field, model_validator
 
-from wsgw_core.api import Duration, Limits, Options, Size
+from wsgw_core.api import Duration, Limits, Options, PlainText, Size
 
 from ..json_path import JsonPath
 
@@ -14,8 +14,8 @@ from ..json_path import JsonPath
 class JsonRpcSubscription(Options):
     """How clients subscribe and unsubscribe."""
 
-    subscribe: str = Field(min_length=1, description="method that subscribes")
-    unsubscribe: str | None = Field(
+    subscribe: PlainText = Field(description="method that subscribes")
+    unsubscribe: PlainText | None = Field(
         default=None, description="method that ends a subscription; none: it never ends"
     )
     key: JsonPath = Field(
@@ -23,7 +23,7 @@ class JsonRpcSubscription(Options):
         description="path to the topic in calls of both methods; with `notification`, path to the"
         " subscription's id in calls of `unsubscribe`, such as `$.params[0]`",
     )
-    notification: str | None = Field(
+    notification: PlainText | None = Field(
         default=None,
         description="for backends that answer `subscribe` with an id: the method of notifications"
         " that carry it. wsgw translates the ids of new backends, so that the client sees only the"
@@ -53,7 +53,7 @@ class JsonRpcSettings(Options):
         description="wsgw does not send an acknowledged call again if it has no answer after this"
         " time",
     )
-    logins: tuple[str, ...] = Field(
+    logins: tuple[PlainText, ...] = Field(
         default=(),
         max_length=50,
         description="login methods; a new backend gets the last granted call of each method, in"

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from wsgw_core.api import Duration, FileName, HeaderName, Limits, Options, Size, read_parsed
+from wsgw_core.api import (
+    Duration,
+    FileName,
+    HeaderName,
+    Limits,
+    Options,
+    PlainText,
+    Size,
+    read_parsed,
+)
 
 from .keys import MOST_BYTES, VerificationKeys
 from .token_source import TokenSource
@@ -52,10 +61,10 @@ class JwtSettings(Options):
     max_token: Size = Field(
         default=8 * 1024, gt=0, le=64 * 1024, description="wsgw refuses a longer token"
     )
-    issuers: tuple[str, ...] = Field(
+    issuers: tuple[PlainText, ...] = Field(
         default=(), description="allowed values of the token's `iss`; none: any"
     )
-    audiences: tuple[str, ...] = Field(
+    audiences: tuple[PlainText, ...] = Field(
         default=(), description="values, one of which must be in the token's `aud`; none: any"
     )
     scopes: tuple[Scope, ...] = Field(
@@ -67,7 +76,7 @@ class JwtSettings(Options):
         le=3600,
         description="tolerance for wrong clocks when `exp`, `nbf` and `iat` are checked",
     )
-    claims: dict[HeaderName, str] = Field(
+    claims: dict[HeaderName, PlainText] = Field(
         default={},
         description="headers for the backend, later gates and templates, each with the claim that"
         " fills it: the claim's name, or `/a/b` for `b` in `a`; wsgw drops headers with these"

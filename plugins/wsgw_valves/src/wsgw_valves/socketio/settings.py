@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from wsgw_core.api import Duration, Options, Size
+from wsgw_core.api import Duration, Options, PlainText, Size
 
 from ..json_path import JsonPath
 
@@ -13,13 +13,11 @@ class RoomRule(Options):
     """How clients join and leave rooms of one kind, with the application's own events."""
 
     namespace: str = Field(
-        default="/", pattern=r"^/[^,?]*$", description="namespace of these events"
+        default="/", pattern=r"^/[^,?\x00-\x1f\x7f]*$", description="namespace of these events"
     )
-    join: str = Field(
-        min_length=1, description="event that joins a room; the next server gets it again"
-    )
-    leave: str | None = Field(
-        default=None, min_length=1, description="event that leaves a room; none: no event does"
+    join: PlainText = Field(description="event that joins a room; the next server gets it again")
+    leave: PlainText | None = Field(
+        default=None, description="event that leaves a room; none: no event does"
     )
     key: JsonPath = Field(
         default=JsonPath("$[0]"),
