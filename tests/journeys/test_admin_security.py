@@ -197,6 +197,10 @@ class TestBrowsers:
             ({"Host": "[::1]"}, True),
             ({"Host": "192.0.2.1:1"}, True),
             ({"Host": "gw.example"}, True),
+            ({"Host": "GW.example.:80"}, True),
+            ({"Host": "a.gw.example"}, False),
+            ({"Host": "a.ops.example"}, True),
+            ({"Host": "ops.example"}, False),
             ({"Host": "evil.example", "Origin": "http://evil.example"}, False),
         ],
     )
@@ -208,7 +212,9 @@ class TestBrowsers:
         allowed: bool,
     ) -> None:
         operator = await start_admin(
-            gateway, allowed_origins=["https://ops.example"], allowed_hosts=["gw.example"]
+            gateway,
+            allowed_origins=["https://ops.example"],
+            allowed_hosts=["gw.example", "*.ops.example"],
         )
         for method, path in (("GET", "/backend/list"), ("POST", "/backend/delete/nobody")):
             answer = await operator.call(method, path, headers=headers)

@@ -19,7 +19,7 @@ from .backend import BackendContext, Clock
 from .bounded_file import read_bytes
 from .errors import ConfigurationError
 from .metrics import Counter, Metrics
-from .options import FileName, Options, PlainText, size_text
+from .options import FileName, Options, size_text
 from .watched_file import WatchedFiles
 
 _ALPN = ("http/1.1",)
@@ -62,7 +62,8 @@ def check_server_name(name: str) -> str:
     with suppress(ValueError, TypeError):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
-        return name
+        if name.isprintable():
+            return name
     raise ValueError(f"not a host name or an address that a certificate can have: {name!r}")
 
 
@@ -80,7 +81,7 @@ class TlsClientOptions(Options):
     )
     key: TlsKey = None
     key_password_file: TlsKeyPassword = None
-    server_name: Annotated[PlainText, AfterValidator(check_server_name)] | None = Field(
+    server_name: Annotated[str, AfterValidator(check_server_name)] | None = Field(
         default=None,
         description="name to send (SNI) and to verify; none: the host of the URL",
     )

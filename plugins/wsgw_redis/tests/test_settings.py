@@ -84,6 +84,9 @@ def test_invalid_url_is_refused(url: str) -> None:
         ({"stream": "{sesion}"}, "did you mean"),
         ({"stream": "{path}"}, "no client could be served"),
         ({"dead_letters": True}, "dead-letters"),
+        ({"dead_letters": "a\nb"}, "invisible characters"),
+        ({"username": "a\nb"}, "invisible characters"),
+        ({"sentinel_username": ""}, "at least 1 character"),
         ({"replies_expiry": "1s"}, "replies-expiry"),
     ],
 )

@@ -225,6 +225,8 @@ def test_any_documents_pass_or_are_dropped(documents: list[Any]) -> None:
     [
         ({"answer-timeout": 0}, "answer-timeout"),
         ({"logins": ["a", "a"]}, "twice"),
+        ({"logins": ["a", ""]}, r"logins\[1\]: "),
+        ({"subscriptions": [{**EVENTS, "unsubscribe": "a\nb"}]}, "invisible characters"),
         ({"logins": ["on"], "subscriptions": [EVENTS]}, "twice"),
         ({"subscriptions": [{**EVENTS, "key": "$..a"}]}, "finds several values"),
         ({"subscriptions": [{**EVENTS, "notification-id": "$.a"}]}, "needs 'notification'"),

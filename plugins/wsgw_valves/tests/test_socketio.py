@@ -268,6 +268,8 @@ async def test_session_that_cannot_move_passes_unchanged(query: str) -> None:
         ({"rooms": [{}]}, r"rooms\[0\].join: "),
         ({"rooms": [{"join": "a", "key": "$.*"}]}, "finds more than one value"),
         ({"rooms": [{"join": "a", "namespace": "a"}]}, r"rooms\[0\].namespace: "),
+        ({"rooms": [{"join": "a\nb"}]}, "invisible characters"),
+        ({"rooms": [{"join": "a", "namespace": "/a\nb"}]}, r"rooms\[0\].namespace: "),
         ({"expires": 0}, "expires: "),
     ],
 )

@@ -24,6 +24,12 @@ def test_url_alone_gives_the_defaults() -> None:
     assert made.ping_time == 20
 
 
+@pytest.mark.parametrize("name", ["", "a b", "a\nb", "a:"])
+def test_header_that_cannot_exist_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="pass-headers"):
+        settings(**{"pass-headers": ["X-A", name]})
+
+
 @pytest.mark.parametrize(
     "url",
     ["ws://blue", "ws://blue:9090/base", "ws://[::1]:9090/", "ws://10.0.0.1:1/a/b/", "wss://blue"],

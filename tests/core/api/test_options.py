@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from wsgw_core.api import Duration, HeaderName, HeaderValue, Options, Size
+from wsgw_core.api import Duration, HeaderName, HeaderValue, Options, PlainText, Size
 from wsgw_core.api.options import duration_text, parse_duration, parse_size, size_text
 
 
@@ -26,6 +26,23 @@ class Lists(Options):
     either: str | tuple[str, ...] = ""
     sections: tuple[Sample, ...] = ()
     text: str = ""
+
+
+class Names(Options):
+    one: PlainText = "x"
+    several: tuple[PlainText, ...] = ()
+
+
+@pytest.mark.parametrize("text", ["a", "Ärger", "two words", "a,b"])
+def test_plain_text_may_have_any_visible_character(text: str) -> None:
+    assert Names.model_validate({"one": text, "several": [text]}).several == (text,)
+
+
+@pytest.mark.parametrize("text", ["", "a\nb", "a\0b", "\x1b[31m", "a\u200bb", "\x85"])
+def test_plain_text_is_neither_empty_nor_has_invisible_characters(text: str) -> None:
+    for options in ({"one": text}, {"several": ["a", text]}):
+        with pytest.raises(ValidationError, match=r"at least 1 character|invisible characters"):
+            Names.model_validate(options)
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,7 @@ class TestContext:
         ({"server-name": ""}, "not a host name"),
         ({"server-name": ".test"}, "not a host name"),
         ({"server-name": "a\0b"}, "not a host name"),
+        ({"server-name": "a\nb"}, "not a host name"),
         ({"server-name": "a" * 64 + ".test"}, "not a host name"),
         ({"certificat": "cert.pem"}, "certificat"),
     ],

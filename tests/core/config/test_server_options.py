@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from wsgw_core.api import Limits
 from wsgw_core.config.address import Address
 from wsgw_core.config.server_options import AdminOptions
 
 TOKENS = [{"name": "ops", "token": "0123456789abcdef0123456789abcdef", "roles": ["read"]}]
+
+
+@pytest.mark.parametrize("host", ["", " ", "a\nb", "a\0b", "gw.example:8081", "http://gw.example"])
+def test_allowed_host_that_no_client_can_send_is_refused(host: str) -> None:
+    with pytest.raises(ValidationError, match="not a host such as"):
+        AdminOptions.model_validate({"allowed-hosts": [host]})
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
