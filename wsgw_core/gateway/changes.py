@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from operator import attrgetter
 
 from ..api import Limits
 from ..config.gateway_config import GatewayConfig
-from ..config.problems import KeyPath, key_path_text
 from ..plugins.plugin_specs import BackendSpec, PluginSpecs
 
 # Listening sockets and the counters of clients stay as they are.
-_FIXED: tuple[KeyPath, ...] = (
-    ("server", "frontend", "address"),
-    ("server", "admin"),
-    ("limits", "memory"),
-    ("limits", "max-sessions"),
-    ("limits", "max-sessions-per-address"),
-    ("limits", "max-handshakes-per-second"),
-    ("limits", "client-idle-timeout"),
-    ("limits", "max-session-life"),
-    ("limits", "slow-client-timeout"),
-    ("server", "frontend", "ping-time"),
-    ("server", "frontend", "ping-timeout"),
-    ("upstream", "resolve-interval"),
-    ("upstream", "health"),
-    ("server", "enable-instrumentation"),
-    ("server", "frontend", "id"),
+_FIXED = (
+    "server.frontend.address",
+    "server.admin",
+    "limits.memory",
+    "limits.max-sessions",
+    "limits.max-sessions-per-address",
+    "limits.max-handshakes-per-second",
+    "limits.client-idle-timeout",
+    "limits.max-session-life",
+    "limits.slow-client-timeout",
+    "server.frontend.ping-time",
+    "server.frontend.ping-timeout",
+    "upstream.resolve-interval",
+    "upstream.health",
+    "server.enable-instrumentation",
+    "server.frontend.id",
 )
 
 
 def fixed_changes(old: GatewayConfig, new: GatewayConfig) -> list[str]:
     """Returns the keys whose new values take effect only at the next start."""
-    changed = [path for path in _FIXED if _value(old, path) != _value(new, path)]
-    tls: KeyPath = ("server", "frontend", "tls")
-    if (_value(old, tls) is None) != (_value(new, tls) is None):
-        changed.append(tls)
-    return [key_path_text(path) for path in changed]
+    values = {key: attrgetter(key.replace("-", "_")) for key in _FIXED}
+    changed = [key for key, value in values.items() if value(old) != value(new)]
+    if (old.server.frontend.tls is None) != (new.server.frontend.tls is None):
+        changed.append("server.frontend.tls")
+    return changed
 
 
 def backend_changes(
@@ -79,10 +78,3 @@ def same_backend(one: BackendSpec, other: BackendSpec) -> bool:
         and one.entry.discovered == other.entry.discovered
         and one.options == other.options
     )
-
-
-def _value(config: GatewayConfig, path: KeyPath) -> Any:
-    value: Any = config
-    for key in path:
-        value = getattr(value, str(key).replace("-", "_"))
-    return value
