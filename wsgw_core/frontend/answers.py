@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
+from http.client import responses
 
 from websockets.datastructures import Headers
 from websockets.http11 import Response
@@ -21,7 +21,8 @@ def refusal(answer: api.Refusal) -> bytes:
     headers["Connection"] = "upgrade, close" if "Upgrade" in headers else "close"
     if answer.body and "Content-Type" not in headers:
         headers["Content-Type"] = "text/plain; charset=utf-8"
-    return Response(answer.status, _phrase(answer.status), headers, answer.body).serialize()
+    phrase = responses.get(answer.status, "Unknown")
+    return Response(answer.status, phrase, headers, answer.body).serialize()
 
 
 def switching_protocols(
@@ -63,10 +64,3 @@ _OWN = frozenset(
         "upgrade",
     }
 )
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
