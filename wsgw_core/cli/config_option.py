@@ -21,9 +21,7 @@ _WHOLE = "YAML or TOML file. Default: only the environment (WSGW_..., BE_URLS, .
 _CommandT = TypeVar("_CommandT", bound=Callable[..., Any])
 
 
-def config_option(
-    text: str = _WHOLE,
-) -> Callable[[_CommandT], _CommandT]:
+def config_option(text: str = _WHOLE) -> Callable[[_CommandT], _CommandT]:
     """Returns the option's decorator.
 
     Args:

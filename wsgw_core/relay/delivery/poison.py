@@ -85,15 +85,7 @@ class CautiousReplay:
         pause: seconds for which the lock stays closed when the connection is lost; see PoisonLock.
     """
 
-    __slots__ = (
-        "_deaths",
-        "_lasts",
-        "_ledger",
-        "_lock",
-        "_pause",
-        "_proceed",
-        "_sink",
-    )
+    __slots__ = ("_deaths", "_lasts", "_ledger", "_lock", "_pause", "_proceed", "_sink")
 
     def __init__(
         self,

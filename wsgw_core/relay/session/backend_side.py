@@ -179,10 +179,7 @@ class BackendSide:
         self._client.begin()
         if self._may_kill(sink):
             self._cautious = CautiousHydration(
-                sink,
-                self._context.poison_lock,
-                self._context.clock,
-                self._context.failover.stable,
+                sink, self._context.poison_lock, self._context.clock, self._context.failover.stable
             )
         else:
             sink.begin_hydration()
