@@ -62,7 +62,6 @@ class Sink(Protocol):
 
     def message(self, message: Message, /) -> bool:
         """Passes on one message from the backend; False: the client is gone."""
-        ...
 
     def delivered(self, count: int, /) -> None:
         """Reports that the next `count` messages given to this connection's `send` arrived.
@@ -70,11 +69,9 @@ class Sink(Protocol):
         Report in order, and each message once, including those that the plugin discards. Do not
         call it from inside `send`.
         """
-        ...
 
     def writable(self, writable: bool, /) -> None:
         """Stops (False) or resumes (True) the reading of the client; False: the backend is slow."""
-        ...
 
     def closed(self, close: Close, /) -> None:
         """Reports the end of the connection. Call it exactly once, also after `close()`.
@@ -89,7 +86,6 @@ class Sink(Protocol):
         loss: report the message as delivered to discard it, or end its session with a close that is
         not abnormal.
         """
-        ...
 
 
 @runtime_checkable
@@ -109,37 +105,31 @@ class BackendConnection(Protocol):
     @property
     def subprotocol(self) -> str | None:
         """The subprotocol that the backend chose among the client's offers, or None."""
-        ...
 
     @property
     def headers(self) -> Headers:
         """Header fields for the client's 101 answer."""
-        ...
 
     def start(self) -> None:
         """Starts the connection; called once, when the client is ready.
 
         The connection may call the Sink from now on.
         """
-        ...
 
     def send(self, message: Message, /) -> None:
         """Takes one message; called once for each message, in order, after `start()`.
 
         Ignore it after `close()` and after the end.
         """
-        ...
 
     def pause(self) -> None:
         """Stops calling `Sink.message` soon, if possible at once; keeps what was already read.
 
         After `close`, which has a time limit, the connection may read the backend to its end.
         """
-        ...
 
     def resume(self) -> None:
         """Calls `Sink.message` again."""
-        ...
 
     def close(
         self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
@@ -156,7 +146,6 @@ class BackendConnection(Protocol):
             cause: why it is closed. A session that moves is not over: a SessionTrackingBackend
                 hears of the end of a session.
         """
-        ...
 
 
 @runtime_checkable
@@ -178,7 +167,6 @@ class NumberedConnection(BackendConnection, Protocol):
 
         Hydrations have no number. They count for `Sink.delivered` like all other messages.
         """
-        ...
 
 
 @runtime_checkable
@@ -192,7 +180,6 @@ class PingableConnection(BackendConnection, Protocol):
             on_answer: call it when the backend has answered, but not before this method returns,
                 and not after the end. After several pings, calling the last one is enough.
         """
-        ...
 
 
 @runtime_checkable
@@ -210,12 +197,10 @@ class HoldingConnection(BackendConnection, Protocol):
 
         Before `close`, the session's ledger counts those for the backend.
         """
-        ...
 
     @property
     def is_in_a_message(self) -> bool:
         """Whether a message from it is incomplete; then it may be paused to save memory."""
-        ...
 
 
 @runtime_checkable
@@ -228,7 +213,6 @@ class Backend(Protocol):
         Raises:
             ConfigurationError: the gateway does not start.
         """
-        ...
 
     async def connect(self, request: DialRequest, sink: Sink) -> BackendConnection:
         """Connects one session.
@@ -242,14 +226,12 @@ class Backend(Protocol):
             BackendUnavailable, BackendDeclined: see there. Anything else is logged as a fault of
                 the plugin and counts as unavailable.
         """
-        ...
 
     async def probe(self) -> None:
         """Checks the backend's health without a session; raises BackendUnavailable.
 
         A kind without such a check returns at once.
         """
-        ...
 
     async def close(self) -> None:
         """Releases everything; called once at the end, also after a failed `open` or without one.
@@ -257,7 +239,6 @@ class Backend(Protocol):
         By then the core has closed all connections. Return when they are over; limit that by
         `limits.close_timeout`. After three times that the call is cancelled.
         """
-        ...
 
 
 @runtime_checkable
@@ -278,7 +259,6 @@ class SessionTrackingBackend(Backend, Protocol):
                 `BackendConnection.close`.
             cause: why.
         """
-        ...
 
 
 @runtime_checkable
@@ -291,7 +271,6 @@ class LingeringBackend(Backend, Protocol):
         Awaited when a backend was removed and its last connection is over, before `close`. The
         gateway cancels it when it stops; the plugin limits the time.
         """
-        ...
 
 
 class Clock(Protocol):
@@ -299,17 +278,14 @@ class Clock(Protocol):
 
     def time(self) -> float:
         """Returns the current time."""
-        ...
 
     def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any
     ) -> asyncio.TimerHandle:
         """Calls `callback(*args)` after `delay` seconds."""
-        ...
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
         """Calls `callback(*args)` in the next turn of the loop."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,16 +28,12 @@ class BackendControl(Protocol):
 
     def down(self, reason: str) -> None:
         """See BackendContext."""
-        ...
 
     def up(self) -> None:
         """See BackendContext."""
-        ...
 
     def writable(self, writable: bool, /) -> None:
         """See BackendContext."""
-        ...
 
     def deliver(self, session_id: str, message: Message) -> ReplyOutcome:
         """See BackendContext."""
-        ...

@@ -74,4 +74,3 @@ class HandshakeGate(Protocol):
 
     def admit(self, handshake: Handshake) -> Refusal | None | Awaitable[Refusal | None]:
         """Returns None to let the client in, or the answer that refuses it."""
-        ...

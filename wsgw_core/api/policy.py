@@ -49,4 +49,3 @@ class Policy(Protocol):
             client: the client that needs a backend; `reconnect` says whether it had one before.
             backends: the backends to choose from, in no particular order.
         """
-        ...

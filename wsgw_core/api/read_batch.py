@@ -12,7 +12,6 @@ class Flushable(Protocol):
 
     def flush(self) -> None:
         """Writes the gathered bytes."""
-        ...
 
 
 class ReadBatch(Turns):

@@ -22,7 +22,6 @@ class ReplyTaker(Protocol):
 
     def end(self, close: Close, /) -> None:
         """Reports the end of the connection to its session."""
-        ...
 
 
 class ReplyBuffers(Generic[ReceiptT]):

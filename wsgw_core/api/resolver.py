@@ -29,7 +29,6 @@ class Resolver(Protocol):
             BackendUnavailable: there is no such name.
             OutOfResources: the lookup failed or timed out, which says nothing about the backend.
         """
-        ...
 
     async def connect(self, host: str, port: int) -> socket.socket:
         """Returns a connected TCP socket, for example for `asyncio.open_connection(sock=)`.
@@ -40,7 +39,6 @@ class Resolver(Protocol):
             BackendUnavailable, OutOfResources: as for `resolve`.
             OSError: no address accepts a connection; see `unavailable`.
         """
-        ...
 
     async def create_connection(
         self, make_protocol: Callable[[], ProtocolT], host: str, port: int
@@ -52,4 +50,3 @@ class Resolver(Protocol):
         Raises:
             BackendUnavailable, OutOfResources, OSError: as for `connect`.
         """
-        ...

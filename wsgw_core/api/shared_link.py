@@ -23,15 +23,12 @@ class LinkedConnection(Protocol):
 
     def fail(self, reason: str, /) -> None:
         """Reports to the session, in the next turn of the loop, that the link is lost."""
-        ...
 
     def block(self, blocked: bool, /) -> None:
         """Stops or resumes writing messages."""
-        ...
 
     def close(self, code: int, reason: str, cause: CloseCause, /) -> None:
         """See BackendConnection."""
-        ...
 
 
 ConnectionT = TypeVar("ConnectionT", bound=LinkedConnection)

@@ -56,7 +56,6 @@ class Valve(Protocol):
 
         After an exception the client gets 500.
         """
-        ...
 
 
 class PluginLife(Protocol):
@@ -71,7 +70,6 @@ class PluginLife(Protocol):
         Raises:
             ConfigurationError: the gateway does not start, or the reload changes nothing.
         """
-        ...
 
     async def close(self) -> None:
         """Releases resources; called once, also after a failed `open`.
@@ -80,7 +78,6 @@ class PluginLife(Protocol):
         changed or removed the entry and the sessions that began before have ended.
         `limits.close-timeout` limits the call.
         """
-        ...
 
 
 class MessageValve(Protocol):
@@ -97,11 +94,9 @@ class MessageValve(Protocol):
 
     def before_transmit(self, message: Message) -> Message | None | Awaitable[Message | None]:
         """Returns what goes on to the backend, in the order of configuration; None: nothing."""
-        ...
 
     def after_receive(self, message: Message) -> Message | None | Awaitable[Message | None]:
         """Returns what goes on to the client, in reverse order; None: nothing."""
-        ...
 
 
 class HydratingValve(MessageValve, Protocol):
@@ -114,7 +109,6 @@ class HydratingValve(MessageValve, Protocol):
         old one said has passed the valves. What `after_receive` sees from then on comes from the
         new one.
         """
-        ...
 
 
 class HoldingValve(MessageValve, Protocol):
@@ -134,7 +128,6 @@ class HoldingValve(MessageValve, Protocol):
 
         An exception is a fault of the valve.
         """
-        ...
 
 
 def per_session(

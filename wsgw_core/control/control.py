@@ -16,39 +16,30 @@ class Control(Protocol):
 
     async def do(self, command: Command) -> Outcome:
         """Carries out a command."""
-        ...
 
     async def gateway(self) -> status.GatewayStatus:
         """Returns the status of the gateway as a whole."""
-        ...
 
     async def backends(self) -> list[status.BackendStatus]:
         """Returns the backends."""
-        ...
 
     async def backend_settings(self, backend_id: str) -> status.BackendSettings | None:
         """Returns the configuration of a backend or of a DNS name; None: unknown id."""
-        ...
 
     async def sessions(self) -> list[status.SessionStatus]:
         """Returns all sessions; lets sessions relay meanwhile."""
-        ...
 
     async def frontends(self) -> list[status.FrontendStatus]:
         """Returns all frontends."""
-        ...
 
     async def routes(self) -> list[status.RouteStatus]:
         """Returns the routes in their order."""
-        ...
 
     async def plugins(self) -> list[status.PluginStatus]:
         """Returns all registered kinds."""
-        ...
 
     async def configuration(self) -> status.ConfigurationStatus:
         """Returns the configuration in effect."""
-        ...
 
     def follow(self, tell: Callable[[Event], object]) -> Callable[[], None]:
         """Calls a function with each event from now on; the function must return quickly.
@@ -56,8 +47,6 @@ class Control(Protocol):
         Returns:
             A function that ends this.
         """
-        ...
 
     async def metrics(self) -> str:
         """Returns all metrics in Prometheus' text format; lets sessions relay meanwhile."""
-        ...

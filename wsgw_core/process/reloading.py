@@ -29,7 +29,6 @@ class Reloadable(Protocol):
 
     async def reload(self, config: GatewayConfig, specs: PluginSpecs) -> ReloadReport:
         """Replaces the configuration; see Gateway."""
-        ...
 
 
 class Reloading:

@@ -18,7 +18,6 @@ class Patiently(Protocol):
 
     async def __call__(self, waiting: Awaitable[T], what: str) -> T:
         """Returns the result of `waiting`."""
-        ...
 
 
 class BenchSession:

@@ -21,24 +21,18 @@ class EndpointEvents(Protocol):
                 that the peer got.
             violation: whether the peer broke the protocol or a limit.
         """
-        ...
 
     def disconnected(self) -> None:
         """Handles the loss of the transport; called once, after `ended`."""
-        ...
 
     def writable(self, writable: bool, /) -> None:
         """Handles a write buffer that is too full (False) or has room again (True)."""
-        ...
 
     def heard(self) -> None:
         """Handles a frame that is not a whole message."""
-        ...
 
     def pong_received(self, payload: bytes, /) -> None:
         """Handles a pong; `heard` is called for it, too."""
-        ...
 
     def woken(self) -> None:
         """Handles the sending of the message with which `sent_weight` reaches `wake_at`."""
-        ...

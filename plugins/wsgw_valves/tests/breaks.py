@@ -44,19 +44,15 @@ class Server(Protocol):
 
     async def start(self) -> None:
         """Starts the server, also after `kill`, and waits until it listens."""
-        ...
 
     async def kill(self) -> None:
         """Drops all connections and stops listening."""
-        ...
 
     def freeze(self) -> None:
         """Freezes the server until `thaw`; connections stay open."""
-        ...
 
     def thaw(self) -> None:
         """Ends a freeze."""
-        ...
 
 
 class ServerProcess:

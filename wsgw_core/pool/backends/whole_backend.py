@@ -16,15 +16,12 @@ class ServedSession(Protocol):
     @property
     def backend(self) -> PooledBackend | None:
         """The backend that serves it now."""
-        ...
 
     def lose_backend(self, close: Close, /) -> None:
         """Ends the connection as if the backend had; not one that was dialled after the loss."""
-        ...
 
     def backend_blocked(self, blocked: bool, /) -> None:
         """Stops or resumes reading the client, because its backend takes no messages."""
-        ...
 
 
 class Sessions(Protocol):
@@ -32,11 +29,9 @@ class Sessions(Protocol):
 
     def __iter__(self) -> Iterator[ServedSession]:
         """Iterates over the present sessions; they may end meanwhile."""
-        ...
 
     def deliver(self, session_id: str, message: Message, /) -> ReplyOutcome:
         """Sends a session's client a message, as if its backend had."""
-        ...
 
 
 class WholeBackend:

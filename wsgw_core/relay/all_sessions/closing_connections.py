@@ -18,7 +18,6 @@ class ClosingClient(Protocol):
     @property
     def held_bytes(self) -> int:
         """Bytes that wait."""
-        ...
 
 
 class ClosingConnections:

@@ -23,21 +23,17 @@ class ReportedSession(Protocol):
     @property
     def route(self) -> str:
         """The id of its route."""
-        ...
 
     @property
     def backend_id(self) -> str | None:
         """The id of the backend that serves it."""
-        ...
 
     @property
     def undelivered(self) -> int:
         """How many of the client's messages are lost if the session ends now."""
-        ...
 
     def view(self) -> Session:
         """The session for listeners."""
-        ...
 
 
 class SessionReporter:

@@ -19,34 +19,27 @@ class ClientEnd(Readable, SentCounts, Protocol):
     @property
     def held_bytes(self) -> int:
         """Bytes that wait: for the client to read them, or for the rest of its message."""
-        ...
 
     @property
     def lasting_bytes(self) -> int:
         """Bytes that it needs as long as it lasts, for compression for example."""
-        ...
 
     @property
     def is_flushed(self) -> bool:
         """Whether the system has taken everything that was sent."""
-        ...
 
     @property
     def is_in_a_message(self) -> bool:
         """Whether a message of the client has arrived only in part."""
-        ...
 
     def send(self, message: Message, /) -> None:
         """Sends one message."""
-        ...
 
     def pong(self, payload: bytes, /) -> None:
         """Answers a ping of the client."""
-        ...
 
     def close(self, code: int, reason: str = "") -> None:
         """Begins the closing handshake with any code; 1005 means without a code."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

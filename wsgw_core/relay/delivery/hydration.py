@@ -41,15 +41,12 @@ class InwardChain(Protocol):
 
     def look_in(self, position: int, swallow: Swallow | None) -> None:
         """Calls `swallow` with each message at a position; True takes it out of the chain."""
-        ...
 
     def after_current(self, action: Callable[[], object]) -> bool:
         """Calls `action` when the message in hand is through; False: there is none."""
-        ...
 
     def after_waiting(self, action: Callable[[], None]) -> None:
         """Calls `action` when all messages that wait now are through."""
-        ...
 
 
 class HydrationRun:

@@ -137,7 +137,6 @@ class LockUser(Protocol):
 
     def go_on(self) -> None:
         """Tries again to take the lock; called when it is free."""
-        ...
 
 
 class PoisonLock:

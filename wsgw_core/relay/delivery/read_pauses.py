@@ -24,11 +24,9 @@ class Readable(Protocol):
 
     def pause_reading(self) -> None:
         """Stops reading soon; a few messages may still come."""
-        ...
 
     def resume_reading(self) -> None:
         """Reads again."""
-        ...
 
 
 class ReadPauses:

@@ -24,11 +24,9 @@ class SinkReports(Protocol):
 
     def delivered(self, count: int) -> None:
         """Forgets messages that the backend has acknowledged."""
-        ...
 
     def backend_writable(self, writable: bool) -> None:
         """Pauses or resumes reading the client."""
-        ...
 
 
 class SessionSink:

@@ -14,12 +14,10 @@ class SentCounts(Protocol):
     @property
     def sent_messages(self) -> int:
         """Messages sent so far."""
-        ...
 
     @property
     def sent_bytes(self) -> int:
         """Bytes of these messages."""
-        ...
 
 
 class TrafficAccount:

@@ -31,11 +31,9 @@ class Publisher(Protocol):
 
     def confirmed(self, number: int, /) -> None:
         """Called when JetStream has stored the message."""
-        ...
 
     def rejected(self, number: int, rejection: Rejection, /) -> None:
         """Called when JetStream has refused the message."""
-        ...
 
 
 class NatsLink:

@@ -47,23 +47,18 @@ class FrameReceiver(Protocol):
 
     def frame_received(self, kind: int, data: bytes, start: int, end: int, /) -> None:
         """Called with a frame of our channel; its payload is `data[start:end]`."""
-        ...
 
     def read_done(self) -> None:
         """Called after all frames of one read."""
-        ...
 
     def notice_received(self, notice: Frame, /) -> None:
         """Called when the broker blocks, unblocks or closes the connection."""
-        ...
 
     def flow_changed(self, *, is_paused: bool) -> None:
         """Called when too many bytes wait for the broker, and when no longer."""
-        ...
 
     def disconnected(self, reason: str, /) -> None:
         """Called when the connection is lost or closed."""
-        ...
 
 
 class FrameSplitter(asyncio.StreamReaderProtocol):

@@ -32,11 +32,9 @@ class ConfirmReceiver(Protocol):
 
     def confirmed(self, number: int, /) -> None:
         """Called when the broker has stored the message."""
-        ...
 
     def refused(self, number: int, close: Close | None = None, /) -> None:
         """Called when the broker refuses the message; see WindowedConnection."""
-        ...
 
 
 class Publisher(OwnChannel):

@@ -22,16 +22,13 @@ class IncomingMessage(Protocol):
     @property
     def headers(self) -> Mapping[str, Any]:
         """The headers."""
-        ...
 
     @property
     def redelivered(self) -> bool | None:
         """Whether the broker may have delivered the message before."""
-        ...
 
     async def ack(self) -> None:
         """Acknowledges the message."""
-        ...
 
 
 class SeenStore(Protocol):
@@ -39,11 +36,9 @@ class SeenStore(Protocol):
 
     async def contains(self, message_id: str, /) -> bool:
         """Returns whether the message was handled."""
-        ...
 
     async def add(self, message_id: str, /) -> None:
         """Adds a handled message."""
-        ...
 
 
 class MemoryStore:

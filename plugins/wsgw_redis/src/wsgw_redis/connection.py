@@ -27,7 +27,6 @@ class Commands(Protocol):
 
     def message(self, number: int, message: Message, /) -> bytes:
         """Returns the command for one message."""
-        ...
 
 
 class RedisConnection(WindowedConnection):

@@ -20,7 +20,6 @@ class Sender(Protocol):
 
     def stored(self, number: int, reply: Reply, /) -> None:
         """Called when Redis has executed the command."""
-        ...
 
     def rejected(self, number: int, refusal: Refusal, /) -> bool:
         """Called when Redis has refused the command.
@@ -28,7 +27,6 @@ class Sender(Protocol):
         Returns:
             True: the refusal concerns only this sender. False: the publisher drops the line.
         """
-        ...
 
 
 class _Batch:
