@@ -52,17 +52,21 @@ class BackendSearch(Generic[SinkT]):
         group: the backends.
         terms: the terms of all dials.
         settings: the settings of the dialler.
+
+    Attributes:
+        group, terms, settings: see above.
+        tried: the backends that are not tried again for this client, or not yet.
     """
 
     def __init__(
         self, group: BackendGroup, terms: DialTerms[SinkT], settings: DialSettings
     ) -> None:
-        self._group = group
-        self._terms = terms
-        self._settings = settings
+        self.group = group
+        self.terms = terms
+        self.settings = settings
         # For a session that can wait; see BackendGroup.choose. It waits no longer for a scout.
         self._looks_apart = settings.scouts_apart if terms.can_wait else None
-        self._tried: set[PooledBackend] = set()
+        self.tried: set[PooledBackend] = set()
         self._returned: set[PooledBackend] = set()
         self._again_until = asyncio.get_running_loop().time() + terms.timeout
         self._none_left_at = float("-inf")
@@ -90,7 +94,7 @@ class BackendSearch(Generic[SinkT]):
         for task, dial in self._dials.items():
             task.add_done_callback(self._ended_too_late)
             if not task.done():
-                dial.outrun(was_silent=dial.was_silent(self._terms.hedge_after))
+                dial.outrun(was_silent=dial.was_silent(self.terms.hedge_after))
         self._dials.clear()  # each dial refers to the search
         if found is None:
             raise self._no_backend()
@@ -123,16 +127,16 @@ class BackendSearch(Generic[SinkT]):
             hedge = not done and due == self._hedge_due()  # else it has answered another client
 
     def _begin_next(self) -> None:
-        now, terms = asyncio.get_running_loop().time(), self._terms
+        now, terms = asyncio.get_running_loop().time(), self.terms
         left = terms.timeout if terms.deadline is None else terms.deadline - now
         if left < _SHORTEST:
             self._timed_out = True
             return
-        turn = self._group.choose(
+        turn = self.group.choose(
             now,
             terms.request,
             last=terms.last,
-            without=self._tried,
+            without=self.tried,
             looks_apart=self._looks_apart,
         )
         if turn is not None:
@@ -140,43 +144,34 @@ class BackendSearch(Generic[SinkT]):
             return
         self._none_left_at = now
         if now < self._again_until:
-            self._tried.intersection_update(dial.backend for dial in self._dials.values())
+            self.tried.intersection_update(dial.backend for dial in self._dials.values())
 
     def _begin(self, turn: Turn, seconds: float) -> None:
-        self._tried.add(turn.backend)
-        dial = Dial(
-            self._terms,
-            self._settings,
-            turn,
-            self._group,
-            self._tried,
-            self._note_return,
-            seconds,
-            is_hedge=bool(self._dials),
-        )
+        self.tried.add(turn.backend)
+        dial = Dial(self, turn, seconds, is_hedge=bool(self._dials))
         task = asyncio.get_running_loop().create_task(dial.run())
         task.add_done_callback(dial.ended)
         self._dials[task] = dial
 
-    def _note_return(self, backend: PooledBackend) -> None:
+    def note_return(self, backend: PooledBackend) -> None:
         """Allows another dial of a backend that is usable again; only once, since it may flap."""
-        if backend not in self._tried or backend in self._returned:
+        if backend not in self.tried or backend in self._returned:
             return
         if all(dial.backend is not backend for dial in self._dials.values()):
             self._returned.add(backend)
-            self._tried.discard(backend)
+            self.tried.discard(backend)
 
     def _hedge_due(self) -> float | None:
         """Returns when to dial another backend in parallel; None: not before a dial is over."""
-        if self._timed_out or not self._terms.hedge_after or len(self._dials) != 1:
+        if self._timed_out or not self.terms.hedge_after or len(self._dials) != 1:
             return None
         (dial,) = self._dials.values()
-        wait = self._terms.hedge_after
+        wait = self.terms.hedge_after
         none_was_left = self._none_left_at > dial.silent_since
         if (
             self._looks_apart is not None
             and dial.backend.absence.is_away
-            and not (none_was_left and self._group.is_there)
+            and not (none_was_left and self.group.is_there)
         ):
             wait = min(wait, self._looks_apart)
         return max(dial.silent_since, self._none_left_at) + wait
@@ -186,7 +181,7 @@ class BackendSearch(Generic[SinkT]):
         return NoBackend(
             reasons or ("search timed out" if self._timed_out else "no backend is enabled"),
             local=bool(self._failures) and all(failure.local for failure in self._failures),
-            retry_after=self._group.rest(asyncio.get_running_loop().time()),
+            retry_after=self.group.rest(asyncio.get_running_loop().time()),
             timed_out=self._timed_out,
         )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ...api import (
     BackendDeclined,
@@ -26,8 +26,10 @@ from ...websocket import session_ends
 from ..backends.backend_pool import PooledBackend
 from ..backends.guarded_connection import GuardedConnection
 from ..backends.turn import Turn
-from ..policy.backend_group import BackendGroup
 from .dial_limiter import DialLimiters, NotDialled
+
+if TYPE_CHECKING:
+    from .backend_search import BackendSearch
 
 _PROXY_AUTHENTICATION = 407  # a client cannot answer this: it asks the gateway, not the client
 
@@ -128,13 +130,8 @@ class Dial(Generic[SinkT]):
     faster.
 
     Args:
-        terms: the terms of the search.
-        settings: the settings of the dialler.
+        search: the search to which it belongs.
         turn: the turn of the backend to dial.
-        group: the backend's group.
-        tried: the backends that are not tried again for this client, including this one.
-        note_return: called with each backend that becomes usable meanwhile; removes it from `tried`
-            if it is to be tried again.
         seconds: maximum seconds of the dial.
         is_hedge: whether it runs in parallel to another dial of the same client.
 
@@ -143,25 +140,15 @@ class Dial(Generic[SinkT]):
         failure: why the dial has failed; None: it has not.
     """
 
-    def __init__(  # noqa: PLR0913 - what one dial must know
-        self,
-        terms: DialTerms[SinkT],
-        settings: DialSettings,
-        turn: Turn,
-        group: BackendGroup,
-        tried: Collection[PooledBackend],
-        note_return: Callable[[PooledBackend], object],
-        seconds: float,
-        *,
-        is_hedge: bool,
+    def __init__(
+        self, search: BackendSearch[SinkT], turn: Turn, seconds: float, *, is_hedge: bool
     ) -> None:
-        self._terms = terms
-        self._settings = settings
+        self._search = search
+        self._terms = search.terms
+        self._settings = search.settings
+        self._group = search.group
         self.backend = turn.backend
         self._turn = turn
-        self._group = group
-        self._tried = tried
-        self._note_return = note_return
         self._bound: asyncio.Timeout | None = asyncio.timeout(seconds)
         self._seconds = seconds
         self._is_hedge = is_hedge
@@ -403,7 +390,7 @@ class Dial(Generic[SinkT]):
         """Why to stop for another usable backend that was not tried; None: no reason to."""
         just_lost = self.backend is self._terms.last  # it may be frozen
         reason = self.backend.fault or ("another backend became usable" if just_lost else None)
-        return reason if reason and self._group.has_another(without=self._tried) else None
+        return reason if reason and self._group.has_another(without=self._search.tried) else None
 
     def _reconsider(self) -> None:
         """Gives the dial up if there is a better choice, unless it is a trial that has begun."""
@@ -412,7 +399,7 @@ class Dial(Generic[SinkT]):
 
     def _changed(self, backend: PooledBackend) -> None:
         if backend.usable:
-            self._note_return(backend)
+            self._search.note_return(backend)
         self._reconsider()
 
     def _give_up(self, reason: str) -> None:
