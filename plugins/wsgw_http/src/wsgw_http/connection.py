@@ -245,6 +245,11 @@ class HttpConnection(WindowedConnection):
         self._blocks += 1 if is_blocked else -1
         self.block(self._blocks > 0 and not self._is_closing)
 
+    def forget_stream(self, stream: EventStream) -> None:
+        """Records that a stream is over."""
+        if stream in self._streams:  # not evicted
+            self._streams.remove(stream)
+
     async def _deliver(self, turn: int, number: int, message: Message) -> None:
         record = self.record
         event_id = f"{record.session_id}-{number or f'c{self._number}-h{turn + 1}'}"
@@ -294,12 +299,8 @@ class HttpConnection(WindowedConnection):
         shared = self._shared
         if len(self._streams) >= shared.max_streams:
             shared.streams.evict(self._streams.pop(0))
-        stream = shared.streams.open(response, self, close, self._forget_stream)
+        stream = shared.streams.open(response, self, close)
         self._streams.append(stream)
-
-    def _forget_stream(self, stream: EventStream) -> None:
-        if stream in self._streams:  # not evicted
-            self._streams.remove(stream)
 
     def _look_for_room(self) -> None:
         if self._room is not None and self.has_room:

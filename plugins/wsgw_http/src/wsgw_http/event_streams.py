@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -25,46 +24,29 @@ class EventStream:
     """Passes on the events of one stream until it ends or wsgw ends it.
 
     Args:
+        streams: the backend's.
         response: the answer, of which only the head has been read.
-        receiver: gets the messages.
+        receiver: gets the messages, and hears of the end of the stream.
         close: how the session ends at the end of the stream; None: it does not.
-        max_response: maximum bytes of one event.
-        turns: the backend's.
-        warn: the backend's.
-        on_over: called once, at the end of the stream.
 
     Attributes:
         task: the task that reads the stream.
     """
 
-    __slots__ = (
-        "_close",
-        "_on_over",
-        "_parser",
-        "_receiver",
-        "_response",
-        "_turns",
-        "_warn",
-        "task",
-    )
+    __slots__ = ("_close", "_parser", "_receiver", "_response", "_streams", "task")
 
     def __init__(
         self,
+        streams: EventStreams,
         response: Response,
         receiver: HttpConnection,
         close: Close | None,
-        max_response: int,
-        turns: PieceTurns,
-        warn: RareWarning,
-        on_over: Callable[[EventStream], None],
     ) -> None:
+        self._streams = streams
         self._response = response
         self._receiver = receiver
         self._close = close
-        self._parser = EventParser(max_response)
-        self._turns = turns
-        self._warn = warn
-        self._on_over = on_over
+        self._parser = EventParser(streams.max_response)
         self.task = asyncio.get_running_loop().create_task(self._run())
         self.task.add_done_callback(self._is_over)
 
@@ -74,7 +56,7 @@ class EventStream:
 
     async def _run(self) -> None:
         try:
-            await self._turns.pass_on(
+            await self._streams.turns.pass_on(
                 pieces_of(self._response),
                 self._parser.feed,
                 self._receiver,
@@ -86,7 +68,9 @@ class EventStream:
         except (aiohttp.ClientError, OSError):
             pass  # a stream that breaks off has ended
         except BadAnswer as error:
-            self._warn("a session is closed with 1011; its event stream is unusable: %s", error)
+            self._streams.warn(
+                "a session is closed with 1011; its event stream is unusable: %s", error
+            )
             self._receiver.end(
                 Close(CloseCode.INTERNAL_ERROR, "the application sent an unusable event")
             )
@@ -95,9 +79,10 @@ class EventStream:
 
     def _is_over(self, task: asyncio.Task[None]) -> None:
         self._response.close()
-        self._on_over(self)
+        self._streams.forget(self)
+        self._receiver.forget_stream(self)
         if not task.cancelled() and task.exception() is not None:
-            self._warn("an event stream failed", exc_info=task.exception())
+            self._streams.warn("an event stream failed", exc_info=task.exception())
             self._receiver.end(Close(CloseCode.INTERNAL_ERROR, "internal error"))
 
 
@@ -109,42 +94,36 @@ class EventStreams:
         context: the backend's.
         max_response: maximum bytes of one event.
         metrics: of the backend.
+
+    Attributes:
+        max_response: see above.
+        turns, warn: shared by the streams.
     """
 
     def __init__(
         self, most: int, context: BackendContext, max_response: int, metrics: HttpMetrics
     ) -> None:
         self._most = most
-        self._max_response = max_response
+        self.max_response = max_response
         self._metrics = metrics
-        self._turns = PieceTurns(context)
-        self._warn = RareWarning(context.logger)
+        self.turns = PieceTurns(context)
+        self.warn = RareWarning(context.logger)
         self._open: dict[EventStream, None] = {}  # the oldest first
         self._tasks: set[asyncio.Task[None]] = set()
         context.metrics.gauge("streams", "Open event streams.", lambda: len(self._open))
 
     def open(
-        self,
-        response: Response,
-        receiver: HttpConnection,
-        close: Close | None,
-        on_over: Callable[[EventStream], None],
+        self, response: Response, receiver: HttpConnection, close: Close | None
     ) -> EventStream:
         """Starts to read a stream; see EventStream for the arguments."""
         if len(self._open) >= self._most:
             self.evict(next(iter(self._open)))
-            self._warn(
+            self.warn(
                 "the oldest event stream was ended because %d are open; see 'max-connections'",
                 self._most,
             )
 
-        def is_over(stream: EventStream) -> None:
-            self._open.pop(stream, None)
-            on_over(stream)
-
-        stream = EventStream(
-            response, receiver, close, self._max_response, self._turns, self._warn, is_over
-        )
+        stream = EventStream(self, response, receiver, close)
         self._open[stream] = None
         self._tasks.add(stream.task)
         stream.task.add_done_callback(self._tasks.discard)
@@ -153,8 +132,12 @@ class EventStreams:
     def evict(self, stream: EventStream) -> None:
         """Ends a stream to make room for another."""
         self._metrics.streams_ended.value += 1
-        self._open.pop(stream, None)
+        self.forget(stream)
         stream.end()
+
+    def forget(self, stream: EventStream) -> None:
+        """Records that a stream is over, or about to be."""
+        self._open.pop(stream, None)
 
     async def close(self) -> None:
         """Waits for the end of streams that are already ending."""

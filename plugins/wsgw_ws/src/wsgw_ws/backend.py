@@ -39,48 +39,41 @@ class WebSocketBackend:
     Args:
         settings: the backend's options.
         context: the backend's context.
+
+    Attributes:
+        settings, context: see above.
+        pinger, pongs, liveness, violations: shared by its connections.
     """
 
     def __init__(self, settings: WebSocketSettings, context: BackendContext) -> None:
-        self._settings = settings
-        self._context = context
+        self.settings = settings
+        self.context = context
         self._base = parse_uri(settings.url)
         self._tls: ClientTls | None = None
         self._scratch = make_scratch() if self._base.secure else memoryview(b"")
         self._connections: set[WebSocketConnection] = set()
         self._one_less = asyncio.Event()
-        self._violations = Violations(context)
-        self._pongs = PongRecord(settings.without_pongs, context)
-        self._liveness = Liveness(self.probe, self._connections, context)
-        self._pinger = Pinger(
+        self.violations = Violations(context)
+        self.pongs = PongRecord(settings.without_pongs, context)
+        self.liveness = Liveness(self.probe, self._connections, context)
+        self.pinger = Pinger(
             context.clock, context.logger, settings.ack_interval, settings.ping_time
         )
 
     async def open(self) -> None:
         """Reads the certificates; it connects only when clients come."""
         if self._base.secure:
-            options = self._settings.tls or TlsClientOptions()
-            make = partial(ClientTls, options, self._base.host, self._context)
+            options = self.settings.tls or TlsClientOptions()
+            make = partial(ClientTls, options, self._base.host, self.context)
             self._tls = await run_in_thread(make)
 
     async def connect(self, request: DialRequest, sink: Sink) -> WebSocketConnection:
         """Connects a session; raises BackendUnavailable and BackendDeclined."""
-        if self._pongs.refused:
+        if self.pongs.refused:
             raise BackendUnavailable("answers no pings")
         handshake, answer = await self._shake_hands(request)
-        self._liveness.lived(self._context.clock.time())
-        connection = WebSocketConnection(
-            handshake,
-            answer,
-            sink,
-            self._settings,
-            self._context,
-            self._pinger,
-            self._pongs,
-            self._liveness,
-            self._violations,
-            self._forget,
-        )
+        self.liveness.lived(self.context.clock.time())
+        connection = WebSocketConnection(self, handshake, answer, sink)
         self._connections.add(connection)
         return connection
 
@@ -89,7 +82,7 @@ class WebSocketBackend:
         request = PlainRequest(self._base)
         request.answer.add_done_callback(self._note_answer)
         try:
-            async with asyncio.timeout(self._settings.handshake_timeout):
+            async with asyncio.timeout(self.settings.handshake_timeout):
                 await self._open(request)
                 await request.answer
         except TimeoutError as error:
@@ -106,22 +99,23 @@ class WebSocketBackend:
         while self._connections:
             self._one_less.clear()
             await self._one_less.wait()
-        self._pinger.close()
-        await self._liveness.close()
+        self.pinger.close()
+        await self.liveness.close()
 
-    def _forget(self, connection: WebSocketConnection) -> None:
+    def forget(self, connection: WebSocketConnection) -> None:
+        """Removes a connection whose transport is gone."""
         self._connections.discard(connection)
         self._one_less.set()
 
     def _note_answer(self, answer: asyncio.Future[None]) -> None:
         if not answer.cancelled() and answer.exception() is None:
-            self._liveness.lived(self._context.clock.time())
+            self.liveness.lived(self.context.clock.time())
 
     async def _shake_hands(self, request: DialRequest) -> tuple[ClientHandshake, Answer]:
         uri = self._target(request.path)
-        handshake = ClientHandshake(uri, request, self._settings)
+        handshake = ClientHandshake(uri, request, self.settings)
         try:
-            async with asyncio.timeout(self._settings.handshake_timeout):
+            async with asyncio.timeout(self.settings.handshake_timeout):
                 await self._open(handshake)
                 return handshake, await handshake.answer
         except TimeoutError as error:
@@ -137,7 +131,7 @@ class WebSocketBackend:
 
     async def _open(self, protocol: asyncio.Protocol) -> None:
         """Connects a protocol to the backend."""
-        await self._context.resolver.create_connection(
+        await self.context.resolver.create_connection(
             lambda: self._beneath(protocol), self._base.host, self._base.port
         )
 
@@ -149,7 +143,7 @@ class WebSocketBackend:
             protocol,
             self._tls.context(),
             self._scratch,
-            self._context.read_batch,
+            self.context.read_batch,
             server_name=self._tls.server_name,
         )
 

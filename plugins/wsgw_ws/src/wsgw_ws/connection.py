@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from wsgw_core.api import (
-    BackendContext,
     Close,
     CloseCause,
     CloseCode,
@@ -19,23 +19,20 @@ from wsgw_core.websocket import Endpoint
 from .acknowledgement import Acknowledgement
 from .handshake import Answer, ClientHandshake
 from .late_pong import LatePong, Verdict
-from .liveness import Liveness
-from .pinger import Pinger
-from .pong_record import FirstPing, PongRecord
-from .settings import WebSocketSettings
-from .violations import Violations
+from .pong_record import FirstPing
+
+if TYPE_CHECKING:
+    from .backend import WebSocketBackend
 
 
 class WebSocketConnection:
     """Reports delivery by pongs, and decides which ends are abnormal; the endpoint relays.
 
     Args:
+        backend: the backend; its `forget` is called once, when the transport is gone.
         handshake: the complete handshake; its transport is paused.
         answer: the backend's 101 answer.
         sink: the session's sink.
-        settings, context: the backend's settings and context.
-        pinger, pongs, liveness, violations: shared by the backend's connections.
-        on_over: called once, when the transport is gone.
 
     Attributes:
         send: see BackendConnection; the endpoint's own method, which saves a call.
@@ -46,8 +43,8 @@ class WebSocketConnection:
         "__weakref__",
         "_account",
         "_asked_to_close",
+        "_backend",
         "_clock",
-        "_context",
         "_deflate",
         "_endpoint",
         "_first_ping",
@@ -58,35 +55,23 @@ class WebSocketConnection:
         "_liveness",
         "_on_answer",
         "_on_answer_later",
-        "_on_over",
         "_over",
         "_paused",
         "_pinger",
         "_pongs",
         "_rest",
-        "_settings",
         "_sink",
         "_usable",
-        "_violations",
         "_watched",
         "headers",
         "send",
         "subprotocol",
     )
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the first three are its own, the others its backend's
-        self,
-        handshake: ClientHandshake,
-        answer: Answer,
-        sink: Sink,
-        settings: WebSocketSettings,
-        context: BackendContext,
-        pinger: Pinger,
-        pongs: PongRecord,
-        liveness: Liveness,
-        violations: Violations,
-        on_over: Callable[[WebSocketConnection], None],
+    def __init__(
+        self, backend: WebSocketBackend, handshake: ClientHandshake, answer: Answer, sink: Sink
     ) -> None:
+        settings, context, pongs = backend.settings, backend.context, backend.pongs
         self.subprotocol: str | None = answer.subprotocol
         wanted = {name.lower() for name in settings.pass_headers}
         self.headers: Headers = tuple(
@@ -95,16 +80,13 @@ class WebSocketConnection:
         self._handshake: ClientHandshake | None = handshake
         self._rest = answer.rest
         self._deflate = answer.deflate
-        self._violations = violations
         self._sink = sink
-        self._settings = settings
-        self._context = context
+        self._backend = backend
         self._clock = context.clock
-        self._pinger = pinger
+        self._pinger = backend.pinger
         self._pongs = pongs
-        self._liveness = liveness
+        self._liveness = backend.liveness
         self._first_ping: FirstPing | None = None  # while no pong has ever come
-        self._on_over = on_over
         # callbacks for the client's pings: for the outstanding ping, and for the next one
         self._on_answer: Callable[[], object] | None = None
         self._on_answer_later: Callable[[], object] | None = None
@@ -281,11 +263,10 @@ class WebSocketConnection:
         """Reports to the session how the backend ended the connection."""
         self._pinger.remove(self)
         if violation:
-            close = self._violations.end(close, closing=self._asked_to_close is not None)
+            close = self._backend.violations.end(close, closing=self._asked_to_close is not None)
         else:
-            abnormal = (
-                close.code == CloseCode.LOST or close.code in self._settings.abnormal_close_codes
-            )
+            codes = self._backend.settings.abnormal_close_codes
+            abnormal = close.code == CloseCode.LOST or close.code in codes
             close = Close(close.code, close.reason, abnormal)
         if self._asked_to_close is not None:
             # Both sides may begin to close (RFC 6455 section 7.1.4), even with the same code, so
@@ -295,7 +276,7 @@ class WebSocketConnection:
 
     def disconnected(self) -> None:
         """See EndpointEvents; the backend waits for this, the session knows the end already."""
-        self._on_over(self)
+        self._backend.forget(self)
 
     # Steps
 
@@ -327,13 +308,12 @@ class WebSocketConnection:
             self._first_ping = FirstPing(now)
         elif self._paused:
             self._first_ping.since = now
-        elif self._pongs.is_evident(self._first_ping, now, talks=self._talks(now)):
-            self._first_ping = None
-            return not self._pongs.missing(alive=True)
+        else:
+            talks = self._account.waited(now) < self._backend.context.ping_timeout
+            if self._pongs.is_evident(self._first_ping, now, talks=talks):
+                self._first_ping = None
+                return not self._pongs.missing(alive=True)
         return False
-
-    def _talks(self, now: float) -> bool:
-        return self._account.waited(now) < self._context.ping_timeout
 
     def _acknowledge_written(self, now: float) -> None:
         """Treats messages as acknowledged that the kernel has taken."""
@@ -355,9 +335,9 @@ class WebSocketConnection:
         endpoint.deliver = self._note_and_deliver
         if self._late_pong is not None:
             self._late_pong.look(now)
-        elif account.waited(now) >= self._context.ping_timeout / 4:
+        elif account.waited(now) >= self._backend.context.ping_timeout / 4:
             self._late_pong = LatePong(
-                account, endpoint, self._liveness, self._context, self._pong_is_due
+                account, endpoint, self._liveness, self._backend.context, self._pong_is_due
             )
 
     def _pong_is_due(self) -> None:
@@ -378,9 +358,10 @@ class WebSocketConnection:
         self._endpoint.abort(self._reason(verdict))
 
     def _reason(self, verdict: Verdict) -> str:
+        context = self._backend.context
         if verdict is Verdict.BUSY_TOO_LONG:
-            return f"no pong for {self._context.busy_timeout:g} s, though the backend lives"
-        seconds = f"{self._context.ping_timeout:g} s"
+            return f"no pong for {context.busy_timeout:g} s, though the backend lives"
+        seconds = f"{context.ping_timeout:g} s"
         if verdict is Verdict.CUT_OFF:
             return f"nothing sent was acknowledged by TCP for {seconds}, though the backend lives"
         return f"no pong for {seconds}"
@@ -433,7 +414,7 @@ class WebSocketConnection:
             self._on_answer = self._on_answer_later = None
             self.send = _ignore
             if not self._usable:  # there is no transport whose end would call it
-                self._on_over(self)
+                self._backend.forget(self)
             self._sink.closed(close)
 
 
