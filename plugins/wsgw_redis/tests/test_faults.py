@@ -72,12 +72,10 @@ def test_fault_in_acknowledgement_harms_no_other_session(caplog: pytest.LogCaptu
         metrics = RedisMetrics(context)
         publisher = Publisher(
             cast("Line", line),
+            RedisSettings.model_validate({"url": "redis://h", "max-batch": 3}),
             context.clock,
             metrics,
             RefusalLog(LOGGER, metrics),
-            max_batch=3,
-            wait_replicas=0,
-            wait_timeout=1.0,
         )
         sessions = [Served(at_fault=number == 1) for number in range(3)]
         for session in sessions:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from wsgw_core.api import (
     BackendContext,
@@ -25,8 +24,7 @@ from .events import SessionEvents
 from .handshake import cloudevents_prefix, read_handshake
 from .link import AmqpLink
 from .metrics import AmqpMetrics
-from .publisher import Publisher
-from .replies import ReplyChannel, settle_buffers
+from .replies import settle_buffers
 from .settings import AmqpSettings
 from .topology import TopologyError
 from .unroutable_keys import UnroutableKeys
@@ -38,13 +36,17 @@ class AmqpBackend:
     Args:
         settings: this backend's options.
         context: what the core provides.
+
+    Attributes:
+        settings, context: see above.
+        metrics, unroutable: for its links.
     """
 
     def __init__(self, settings: AmqpSettings, context: BackendContext) -> None:
-        self._settings = settings
-        self._context = context
+        self.settings = settings
+        self.context = context
         credentials = Credentials(settings)
-        self._dialler = Dialler(settings, context, credentials, self._make_link)
+        self._dialler = Dialler(settings, context, credentials, lambda: AmqpLink(self))
         self._link = SharedLink[AmqpLink, AmqpConnection](
             context, self._dial, AmqpLink.close, timeout=self._dialler.longest
         )
@@ -52,18 +54,18 @@ class AmqpBackend:
         self._replies = settle_buffers(
             context, settings.reply_buffer, settings.max_waiting_replies, settings.prefetch
         )
-        self._metrics = AmqpMetrics(
+        self.metrics = AmqpMetrics(
             context.metrics,
             is_up=lambda: self._link.current is not None,
             is_blocked=lambda: self._link.current is not None and self._link.current.is_blocked,
             unconfirmed=lambda: len(self._link.current.publisher) if self._link.current else 0,
             unacknowledged=lambda: len(self._link.current.replies) if self._link.current else 0,
         )
-        self._unroutable = UnroutableKeys(
+        self.unroutable = UnroutableKeys(
             context.clock, is_wanted=settings.unroutable == "unavailable"
         )
         self._events = SessionEvents(
-            context, self._metrics, lambda: self._link.current, self._dial_in_background
+            context, self.metrics, lambda: self._link.current, self._dial_in_background
         )
         self._had_link = False
         self._background_dial: asyncio.Task[None] | None = None
@@ -82,9 +84,9 @@ class AmqpBackend:
         try:
             await self._get_link()
         except TopologyError as error:
-            raise ConfigurationError(f"backend {self._context.backend_id}: {error}") from error
+            raise ConfigurationError(f"backend {self.context.backend_id}: {error}") from error
         except BackendUnavailable as error:
-            self._context.logger.warning("cannot use the broker yet: %s", error)
+            self.context.logger.warning("cannot use the broker yet: %s", error)
         finally:
             self._dialler.logs_refusals = True
 
@@ -96,10 +98,10 @@ class AmqpBackend:
             BackendDeclined: with 400 for a value that does not fit the routing key, or with 431 for
                 headers that are too long for a frame.
         """
-        subprotocol = self._settings.subprotocols.choose(request)
-        handshake = read_handshake(self._settings, request, subprotocol)
+        subprotocol = self.settings.subprotocols.choose(request)
+        handshake = read_handshake(self.settings, request, subprotocol)
         link = await self._get_link()
-        self._unroutable.check(handshake.all_keys)
+        self.unroutable.check(handshake.all_keys)
         envelope = Envelope(
             self._posting(link),
             request.session_id,
@@ -112,7 +114,7 @@ class AmqpBackend:
                 431, "The headers of this request are too long for the broker."
             )
         connection = AmqpConnection(
-            request, sink, self._context, self._replies, link.publisher, envelope, subprotocol
+            request, sink, self.context, self._replies, link.publisher, envelope, subprotocol
         )
         self._link.writable(link.is_writable)
         self._link.add(link, connection)
@@ -136,6 +138,10 @@ class AmqpBackend:
         self._events.session_ended(session_id, close, cause)
 
     # Called by the link
+
+    def find(self, session_id: str) -> AmqpConnection | None:
+        """Returns the connection of a session; None if it has none here."""
+        return self._link.find(session_id)
 
     def link_lost(self, link: AmqpLink, reason: str) -> None:
         """Ends all connections on a lost link; called once for each link."""
@@ -162,9 +168,9 @@ class AmqpBackend:
 
     async def _dial(self) -> AmqpLink:
         link = await self._dialler.dial()
-        self._unroutable.forget()  # this link has declared and bound its queue
+        self.unroutable.forget()  # this link has declared and bound its queue
         if self._had_link:
-            self._metrics.reconnects.value += 1
+            self.metrics.reconnects.value += 1
         self._had_link = True
         return link
 
@@ -177,23 +183,10 @@ class AmqpBackend:
         try:
             await self._get_link()
         except BackendUnavailable as error:
-            self._context.logger.debug("events wait for the broker: %s", error)
-
-    def _make_link(self) -> AmqpLink:
-        return AmqpLink(
-            self._settings, self._context, self, self._make_publisher, self._make_replies
-        )
-
-    def _make_publisher(self, on_closed: Callable[[str], object]) -> Publisher:
-        return Publisher(self._metrics, self._settings.unroutable, self._unroutable, on_closed)
-
-    def _make_replies(self, on_closed: Callable[[str], object]) -> ReplyChannel:
-        return ReplyChannel(
-            self._context, self._metrics, self._link.find, self._settings.prefetch, on_closed
-        )
+            self.context.logger.debug("events wait for the broker: %s", error)
 
     def _posting(self, link: AmqpLink) -> Posting:
-        settings = self._settings
+        settings = self.settings
         return Posting(
             exchange=settings.exchange,
             mandatory=settings.mandatory,

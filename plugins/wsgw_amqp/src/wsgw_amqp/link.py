@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from wsgw_core.api import BackendContext, BackendUnavailable
@@ -12,7 +11,6 @@ from .broker_connection import BrokerAddress, BrokerConnection
 from .own_channel import OwnChannel
 from .publisher import Publisher
 from .replies import ReplyChannel
-from .settings import AmqpSettings
 
 if TYPE_CHECKING:
     from .backend import AmqpBackend
@@ -28,10 +26,7 @@ class AmqpLink:
     single connection, acknowledgements of replies would stop too.
 
     Args:
-        settings: the backend's.
-        context: the backend's.
-        owner: gets the events.
-        make_publisher, make_replies: make the channels; the argument reports a loss.
+        backend: gets the events.
 
     Attributes:
         publisher, replies: the channels.
@@ -42,21 +37,19 @@ class AmqpLink:
 
     reply_to: str
 
-    def __init__(
-        self,
-        settings: AmqpSettings,
-        context: BackendContext,
-        owner: AmqpBackend,
-        make_publisher: Callable[[Callable[[str], object]], Publisher],
-        make_replies: Callable[[Callable[[str], object]], ReplyChannel],
-    ) -> None:
+    def __init__(self, backend: AmqpBackend) -> None:
+        settings, context = backend.settings, backend.context
         self.is_lost = False
-        self.publisher = make_publisher(self._lose)
-        self.replies = make_replies(self._lose)
+        self.publisher = Publisher(
+            backend.metrics, settings.unroutable, backend.unroutable, self._lose
+        )
+        self.replies = ReplyChannel(
+            context, backend.metrics, backend.find, settings.prefetch, self._lose
+        )
         self._settings = settings
         self._clock = context.clock
         self._logger = context.logger
-        self._owner = owner
+        self._backend = backend
         self._is_writable = True
         self.publishing = self._connection(context, self.publisher)
         self.consuming = self._connection(context, self.replies)
@@ -87,7 +80,7 @@ class AmqpLink:
         await asyncio.gather(self.publishing.close(), self.consuming.close())
 
     def drop(self) -> None:
-        """Reports no more events to the owner."""
+        """Reports no more events to the backend."""
         self.is_lost = True
         if self._watching is not None:
             self._watching.cancel()
@@ -122,7 +115,7 @@ class AmqpLink:
     def _lose(self, reason: str) -> None:
         if not self.is_lost:
             self.drop()
-            self._owner.link_lost(self, reason)
+            self._backend.link_lost(self, reason)
 
     def _show_writable(self) -> None:
         """Reports changes of the publishing connection; the other one does not matter."""
@@ -134,7 +127,7 @@ class AmqpLink:
         if writable is not self._is_writable and not self.is_lost:
             self._is_writable = writable
             self.publisher.block(not writable)
-            self._owner.link_writable(self, writable)
+            self._backend.link_writable(self, writable)
 
     def _watch(self) -> None:
         """Detects silent faults: a cut connection, a hanging broker, missing confirms."""

@@ -124,24 +124,12 @@ class LinkMaker:
             raise
         lines[0].limit_writes(_WRITE_BUFFER)
         lines[0].on_writable = self._on_writable
-        settings, subscriber = self._settings, None
+        settings, context, subscriber = self._settings, self._context, None
         if settings.uses_channels:
             subscriber = Subscriber(
-                lines[1],
-                settings.binary,
-                self._context.read_batch,
-                self._metrics,
-                self._refusals,
+                lines[1], settings.binary, context.read_batch, self._metrics, self._refusals
             )
-        publisher = Publisher(
-            lines[0],
-            self._context.clock,
-            self._metrics,
-            self._refusals,
-            max_batch=settings.max_batch,
-            wait_replicas=settings.wait_replicas,
-            wait_timeout=settings.wait_timeout,
-        )
+        publisher = Publisher(lines[0], settings, context.clock, self._metrics, self._refusals)
         return Link(publisher, subscriber, self._on_lost)
 
     async def _prove(self, line: Line) -> None:

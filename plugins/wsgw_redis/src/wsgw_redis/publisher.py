@@ -13,6 +13,7 @@ from wsgw_core.api import Clock
 from .line import Line, Reply, ReplyCollector, pack
 from .metrics import RedisMetrics
 from .refusal import Refusal, RefusalLog
+from .settings import RedisSettings
 
 
 class Sender(Protocol):
@@ -50,12 +51,10 @@ class Publisher:
 
     Args:
         line: the connection.
+        settings: the backend's.
         clock: schedules the writes.
         metrics: the backend's.
         refusals: logs faults.
-        max_batch: maximum commands in one write.
-        wait_replicas: number of replicas; 0: the master alone is enough.
-        wait_timeout: seconds for the replicas.
 
     Attributes:
         line: see above.
@@ -64,22 +63,19 @@ class Publisher:
     def __init__(
         self,
         line: Line,
+        settings: RedisSettings,
         clock: Clock,
         metrics: RedisMetrics,
         refusals: RefusalLog,
-        *,
-        max_batch: int,
-        wait_replicas: int,
-        wait_timeout: float,
     ) -> None:
         self.line = line
         self._clock = clock
         self._metrics = metrics
         self._refusals = refusals
-        self._max_batch = max_batch
-        self._replicas = wait_replicas
-        self._wait_timeout = wait_timeout
-        self._wait = pack((b"WAIT", wait_replicas, int(wait_timeout * 1000)))
+        self._max_batch = settings.max_batch
+        self._replicas = settings.wait_replicas
+        self._wait_timeout = settings.wait_timeout
+        self._wait = pack((b"WAIT", self._replicas, int(self._wait_timeout * 1000)))
         self._packed: list[bytes] = []
         self._senders: deque[tuple[Sender, int]] = deque()
         self._is_due = False
