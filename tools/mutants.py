@@ -56,6 +56,8 @@ ROOMS = {
     "admin": (
         *("wsgw_core/admin", "tests/core/admin", "tests/journeys/test_admin_security.py"),
         *("tests/journeys/test_admin_calls.py", "tests/journeys/test_admin_idle.py"),
+        *("tests/journeys/test_admin_description.py", "tests/journeys/test_admin_files.py"),
+        *("tests/journeys/test_admin_hostile.py",),
     ),
     "wsgw_ws": ("plugins/wsgw_ws/src/wsgw_ws", "plugins/wsgw_ws/tests"),
 }

@@ -119,8 +119,8 @@ class _CallPipeline:
         return failure
 
 
-async def _too_large(request: web.Request) -> web.StreamResponse:
-    raise web.HTTPRequestEntityTooLarge(0, request.content_length or 0)
+async def _too_large(_request: web.Request) -> web.StreamResponse:
+    raise web.HTTPRequestEntityTooLarge(0, 0)
 
 
 def _not_allowed(allowed: Collection[str]) -> web.Response:
