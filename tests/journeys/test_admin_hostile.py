@@ -102,6 +102,15 @@ async def test_body_over_the_limit_is_answered_413(operator: Operator) -> None:
     assert (await operator.call("POST", "/backend/add", data=filled)).status == 200
 
 
+async def test_a_large_body_within_the_limit_is_taken(
+    gateway: RunningGateway, start_admin: StartAdmin
+) -> None:
+    size = 2**20  # more than is read ahead
+    operator = await start_admin(gateway, max_body_bytes=size)
+    answer = await operator.call("POST", "/session/send/nobody", data=b"x" * size)
+    assert (answer.status, answer.json) == (200, {"result": "failed"})
+
+
 async def raw(operator: Operator, *parts: bytes, wait: float = 5.0) -> bytes:
     """Send bytes, and return all that comes until the connection is closed."""
     reader, writer = await asyncio.open_connection("127.0.0.1", operator.port)

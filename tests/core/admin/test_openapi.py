@@ -49,6 +49,19 @@ def test_an_id_in_the_path_is_a_required_parameter(call: Call) -> None:
         assert parameters == []
 
 
+@each_call
+def test_answers_are_json_but_for_the_metrics(call: Call) -> None:
+    (media_type,) = described(call)["responses"]["200"]["content"]
+    assert media_type == ("text/plain" if call.path == "/metrics" else "application/json")
+
+
+@each_call
+def test_actions_answer_with_a_result(call: Call) -> None:
+    (answer,) = described(call)["responses"]["200"]["content"].values()
+    is_result = answer == {"schema": {"$ref": "#/components/schemas/Result"}}
+    assert is_result is (call.answer == "action")
+
+
 def test_calls_with_a_body_require_it() -> None:
     bodies = {call.name: described(call).get("requestBody") for call in CALLS}
     required = {name for name, body in bodies.items() if body and body["required"]}
