@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
+from ...pool.backends.backend_pool import PooledBackend
 from ...pool.backends.guarded_connection import GuardedConnection, reported_by
-
-if TYPE_CHECKING:
-    from ...pool.backends.backend_pool import PooledBackend
 
 
 class ClosingClient(Protocol):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ...pool.backends.guarded_connection import GuardedConnection
+from ...pool.backends.guarded_connection import GuardedConnection
 
 
 class ForwardedPings:
