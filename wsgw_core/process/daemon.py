@@ -73,8 +73,7 @@ def run_gateway(
         _tell(*error.problems)
         return EXIT_CONFIGURATION
     except _AdminCannotListen as failure:
-        why = _why_not(failure.error, loaded.config.server.admin.address)
-        _tell(f"{why} (server.admin.address)")
+        _tell(str(failure))
     except OSError as error:
         _tell(_why_not(error, loaded.config.server.frontend.address))
     except Exception as error:  # any error of a plugin at the start
@@ -149,9 +148,7 @@ async def _start_and_stop(
 
 
 class _AdminCannotListen(Exception):
-    def __init__(self, error: OSError) -> None:
-        self.error = error
-        super().__init__(str(error))
+    """The text says why."""
 
 
 async def _start(gateway: Gateway, admin: AdminServer, config: GatewayConfig) -> None:
@@ -160,7 +157,8 @@ async def _start(gateway: Gateway, admin: AdminServer, config: GatewayConfig) ->
             try:
                 await admin.start()
             except OSError as error:
-                raise _AdminCannotListen(error) from error
+                why = _why_not(error, config.server.admin.address)
+                raise _AdminCannotListen(f"{why} (server.admin.address)") from error
 
     await gateway.start(before_clients=start_admin)
 
