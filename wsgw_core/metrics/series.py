@@ -6,12 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any, cast
 
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client import metrics_core
+from prometheus_client.metrics_core import Metric
 
 from ..api.metrics import MAX_SERIES, OVERFLOW, Histogram, MetricFamily, Metrics, label_values
 from .families import Family
@@ -20,9 +16,9 @@ GaugeFault = Callable[[MetricFamily, Exception], None]
 Row = tuple[tuple[str, ...], Any]  # the values of the labels, and what was counted
 
 _TYPES: dict[str, Any] = {
-    "counter": CounterMetricFamily,
-    "gauge": GaugeMetricFamily,
-    "histogram": HistogramMetricFamily,
+    "counter": metrics_core.CounterMetricFamily,
+    "gauge": metrics_core.GaugeMetricFamily,
+    "histogram": metrics_core.HistogramMetricFamily,
 }
 
 
