@@ -25,6 +25,35 @@ Reason = Literal[
 ]
 
 
+# The keys of a listed backend and of a listed session, each with the attribute of its status.
+BACKEND_KEYS = {
+    "url": "url",
+    "id": "id",
+    "discoveredBy": "discovered_by",
+    "activeConnections": "connections",
+    "enabled": "enabled",
+    "tripped": "tripped",
+    "down": "down",
+    "healthy": "healthy",
+    "totalConnections": "connections_opened",
+    "totalFailures": "failures",
+    "priority": "priority",
+    "weight": "weight",
+    "route": "group",
+}
+SESSION_KEYS = {
+    "id": "id",
+    "uri": "target",
+    "backendId": "backend",
+    "reconnects": "reconnects",
+    "msgsReceived": "messages_received",
+    "msgsSent": "messages_sent",
+    "state": "state",
+    "hydrating": "hydrating",
+    "route": "route",
+}
+
+
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Returns a JSON answer that browsers neither cache nor sniff."""
     return web.json_response(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_type_hints
 
 from .. import __version__
+from ..control.status import BackendStatus, FrontendStatus, SessionStatus
+from .answers import BACKEND_KEYS, SESSION_KEYS
 from .calls import CALLS, Answer, Call
 
 _STRING: dict[str, Any] = {"type": "string"}
-_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
-_FLAG: dict[str, Any] = {"type": "boolean"}
-
-
-def _object(**properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
+_OF_TYPES = {str: _STRING, int: {"type": "integer", "minimum": 0}, bool: {"type": "boolean"}}
 
 
 def _array(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": items}
+
+
+def _list_of(status: type, keys: Mapping[str, str]) -> dict[str, Any]:
+    types = get_type_hints(status)
+    properties = {key: _OF_TYPES[types[name]] for key, name in keys.items()}
+    return _array({"type": "object", "properties": properties, "required": list(properties)})
 
 
 _RESULT: dict[str, Any] = {
@@ -36,37 +40,10 @@ _RELOAD: dict[str, Any] = {
     },
 }
 _ANSWERS: dict[Answer, dict[str, Any]] = {
-    "backends": _array(
-        _object(
-            url=_STRING,
-            id=_STRING,
-            discoveredBy=_STRING,
-            activeConnections=_COUNT,
-            enabled=_FLAG,
-            tripped=_FLAG,
-            healthy=_FLAG,
-            totalConnections=_COUNT,
-            totalFailures=_COUNT,
-            priority=_COUNT,
-            weight=_COUNT,
-            route=_STRING,
-        )
-    ),
+    "backends": _list_of(BackendStatus, BACKEND_KEYS),
     "config": {"type": "object"},
-    "sessions": _array(
-        _object(
-            id=_STRING,
-            uri=_STRING,
-            backendId=_STRING,
-            reconnects=_COUNT,
-            msgsReceived=_COUNT,
-            msgsSent=_COUNT,
-            state=_STRING,
-            hydrating=_FLAG,
-            route=_STRING,
-        )
-    ),
-    "frontends": _array(_object(id=_STRING, paused=_FLAG)),
+    "sessions": _list_of(SessionStatus, SESSION_KEYS),
+    "frontends": _list_of(FrontendStatus, {"id": "id", "paused": "paused"}),
     "action": _RESULT,
     "reload": _RELOAD,
     "health": {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from ..control.control import Control
 from ..control.status import BackendStatus, SessionStatus
-from .answers import answer
+from .answers import BACKEND_KEYS, SESSION_KEYS, answer
 from .backend_config import backend_config
 from .openapi import openapi
 
@@ -30,7 +31,7 @@ class Queries:
 
     async def backends(self, _request: web.Request) -> web.Response:
         """Lists the backends."""
-        return answer([_backend(each) for each in await self._control.backends()])
+        return answer([_listed(each, BACKEND_KEYS) for each in await self._control.backends()])
 
     async def backend_config(self, request: web.Request) -> web.Response:
         """Shows the configuration of a backend; an empty object if the id is unknown."""
@@ -41,7 +42,7 @@ class Queries:
         """Lists the sessions."""
         written = []
         for number, session in enumerate(await self._control.sessions(), 1):
-            written.append(_session(session))
+            written.append(_listed(session, SESSION_KEYS))
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
         return answer(written)
@@ -75,33 +76,5 @@ class Queries:
         return answer(self._openapi)
 
 
-def _backend(status: BackendStatus) -> dict[str, Any]:
-    return {
-        "url": status.url,
-        "id": status.id,
-        "discoveredBy": status.discovered_by,
-        "activeConnections": status.connections,
-        "enabled": status.enabled,
-        "tripped": status.tripped,
-        "down": status.down,
-        "healthy": status.healthy,
-        "totalConnections": status.connections_opened,
-        "totalFailures": status.failures,
-        "priority": status.priority,
-        "weight": status.weight,
-        "route": status.group,
-    }
-
-
-def _session(status: SessionStatus) -> dict[str, Any]:
-    return {
-        "id": status.id,
-        "uri": status.target,
-        "backendId": status.backend,
-        "reconnects": status.reconnects,
-        "msgsReceived": status.messages_received,
-        "msgsSent": status.messages_sent,
-        "state": status.state,
-        "hydrating": status.hydrating,
-        "route": status.route,
-    }
+def _listed(status: BackendStatus | SessionStatus, keys: Mapping[str, str]) -> dict[str, Any]:
+    return {key: getattr(status, name) for key, name in keys.items()}
