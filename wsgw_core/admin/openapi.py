@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, get_type_hints
 
 from .. import __version__
+from ..config.upstream_options import BackendEntry
 from ..control.status import BackendStatus, FrontendStatus, SessionStatus
 from .answers import BACKEND_KEYS, SESSION_KEYS
 from .calls import CALLS, Answer, Call
@@ -58,19 +59,10 @@ _ANSWERS: dict[Answer, dict[str, Any]] = {
     "openapi": {"type": "object"},
     "text": _STRING,
 }
-_BACKEND: dict[str, Any] = {
-    "type": "object",
-    "description": "an entry as in `upstream.backends` of the configuration; `route` is the id of"
-    " the route that gets the backend, if that route has its own backends",
-    "properties": {
-        "url": _STRING,
-        "id": {"type": "string", "pattern": "^[A-Za-z0-9._-]+$"},
-        "kind": _STRING,
-        "breaker-threshold": {"type": "integer"},
-        "priority": {"type": "integer", "minimum": 1},
-        "weight": {"type": "integer", "minimum": 1},
-        "route": _STRING,
-    },
+_BACKEND = BackendEntry.model_json_schema()
+_BACKEND["properties"]["route"] = {
+    **_STRING,
+    "description": "id of the route that gets the backend, if that route has its own backends",
 }
 _BODIES: dict[str, dict[str, Any]] = {
     "backends.add": {"application/json": _BACKEND},
