@@ -9,12 +9,20 @@ from .slow_first import dealt
 
 
 class Item:
-    def __init__(self, number: int, *, slow: bool) -> None:
+    def __init__(self, number: int, *marks: str) -> None:
         self.number = number
-        self.slow = slow
+        self.marks = marks
+
+    @property
+    def slow(self) -> bool:
+        return "slow" in self.marks
+
+    @property
+    def sharing(self) -> bool:
+        return "few_processes" in self.marks
 
     def get_closest_marker(self, name: str) -> object:
-        return self.slow if name == "slow" and self.slow else None
+        return name if name in self.marks else None
 
 
 def pieces(items: list[Item], workers: int) -> list[list[Item]]:
@@ -35,7 +43,7 @@ def pieces(items: list[Item], workers: int) -> list[list[Item]]:
 def test_each_process_begins_with_its_share_of_slow_tests(
     slow: int, fast: int, workers: int
 ) -> None:
-    items = [Item(number, slow=number < slow) for number in range(slow + fast)]
+    items = [Item(number, *["slow"][: number < slow]) for number in range(slow + fast)]
 
     for piece in pieces(items, workers):
         kinds = [item.slow for item in piece]
@@ -44,8 +52,27 @@ def test_each_process_begins_with_its_share_of_slow_tests(
 
 
 def test_processes_do_not_begin_with_neighbours() -> None:
-    items = [Item(number, slow=True) for number in range(64)]
+    items = [Item(number, "slow") for number in range(64)]
 
     first = sorted(piece[0].number for piece in pieces(items, 8))
 
     assert min(after - before for before, after in pairwise(first)) > 1
+
+
+def test_few_processes_begin_with_tests_that_share_a_start() -> None:
+    marks = [("slow", "few_processes"), ("few_processes",), *[("slow",)] * 3, *[()] * 11]
+    items = [Item(number, *marks[number % 16]) for number in range(320)]
+
+    found = pieces(items, 8)
+
+    assert sum(any(item.sharing for item in piece) for piece in found) == 2
+    for piece in found:
+        assert sum(item.slow for item in piece) == 10
+        kinds = [(item.slow, item.sharing) for item in piece if item.slow or item.sharing]
+        assert all(item.slow or item.sharing for item in piece[: len(kinds)])
+
+
+def test_every_test_is_dealt_if_all_share_a_start() -> None:
+    items = [Item(number, "few_processes") for number in range(50)]
+
+    assert sum(len(piece) for piece in pieces(items, 4)) == 50

@@ -513,6 +513,9 @@ async def test_two_thousand_clients_share_two_connections(node: BrokerNode) -> N
         channels = node.evaluate("length(rabbit_channel:list())")
         return int(connections.split()[1].strip("}")), int(channels.split()[1].strip("}"))
 
+    async with asyncio.timeout(TIMEOUT):  # the node may not yet have noticed the end of others
+        while await asyncio.to_thread(resources) != (0, 0):
+            pass
     async with journey(node.url) as (gateway, workers), AsyncExitStack() as stack:
         first = await stack.enter_async_context(connect(gateway.url))
         assert await ask(first, "x") == "re x"
