@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from .events import Event
 
-_FIELDS = ("session", "route", "backend", "reason")  # of the log's records, beside the text
+FIELDS = ("session", "route", "backend", "reason")
+"""What a log record has beside its text, as `extra`, where it is known."""
 
 
 class EventStream:
@@ -24,7 +25,7 @@ class EventStream:
     def publish(self, event: Event) -> None:
         """Writes an event to the log, and pass it on; a follower's fault goes to the log."""
         if self._logger.isEnabledFor(event.level):
-            fields = {field: getattr(event, field, None) for field in _FIELDS}
+            fields = {field: getattr(event, field, None) for field in FIELDS}
             self._logger.log(event.level, "%s", event.text, extra=fields)
         for tell in tuple(self._followers.values()):
             try:

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..api import Counter
+from ..control.event_stream import FIELDS
 from ..masking import masked_text
 from ..one_line import LONGEST_LINE, LONGEST_NAME, one_line, shortened
 from .dropping_log import DroppingLog
 
 _ALWAYS_WRITTEN = ("wsgw.audit", "wsgw.lifecycle")
-_FIELDS = ("session", "route", "backend", "reason")  # passed as `extra`
 
 
 class OneLineFormatter(logging.Formatter):
@@ -50,7 +50,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": shortened(masked_text(record.getMessage()), LONGEST_LINE),
         }
-        for field in _FIELDS:
+        for field in FIELDS:
             value = getattr(record, field, None) or _subject(record, field)
             if value is not None:
                 most = LONGEST_LINE if field == "reason" else LONGEST_NAME

@@ -143,12 +143,11 @@ class BackendSide:
         if not self._context.valves:
             self.sink.count()
 
-    def begin(self, session: Session, *, hydrate: bool) -> bool:
+    def begin(self, session: Session) -> bool:
         """Starts the connection, hydrates the backend, and sends it what is in the ledger.
 
         Args:
             session: its `backend_failed` is called if the hydration fails.
-            hydrate: whether to hydrate: it is not the session's first backend.
 
         Returns:
             False: the connection is lost already, refuses the hydration, or a valve has ended the
@@ -161,7 +160,7 @@ class BackendSide:
             lost = Close(CloseCode.TRY_AGAIN_LATER, "lost before it was used", abnormal=True)
             self._context.clock.call_soon(sink.closed, lost)
             return False
-        must_hydrate = hydrate and valves.can_hydrate
+        must_hydrate = session.reconnects > 0 and valves.can_hydrate
         if must_hydrate:
             # Before the start, because the backend's first message may be an answer.
             valves.when_delivered(lambda: self._hydrate(sink, session))

@@ -272,7 +272,7 @@ class Session(SessionParts):
         self.close(close.code, close.reason)
 
     def _begin_with_backend(self) -> None:
-        begun = self.backend_side.begin(self, hydrate=self.reconnects > 0)
+        begun = self.backend_side.begin(self)
         if begun and self._flush is not None:
             self._flush.begin_anew()
 
