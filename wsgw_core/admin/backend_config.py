@@ -33,7 +33,7 @@ def go_duration(seconds: float) -> str:
     """Formats a duration as Go does: `10m0s`, `1.5s`, `250ms`."""
     nanoseconds = round(seconds * 1e9)
     for unit, size in (("ns", 1), ("µs", 1_000), ("ms", 1_000_000)):
-        if 0 < nanoseconds < size * 1_000 and nanoseconds < 1_000_000_000:
+        if 0 < nanoseconds < size * 1_000:
             return f"{_decimal(nanoseconds, size)}{unit}"
     minutes, rest = divmod(nanoseconds, 60 * 1_000_000_000)
     hours, minutes = divmod(minutes, 60)

@@ -37,7 +37,7 @@ class RequestTimeoutProtocol(asyncio.Protocol):
         self._dropped = dropped
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._received = 0
+        self._received: int
         self._answering = False
         self._transport: asyncio.Transport
 
