@@ -269,12 +269,10 @@ class OrderedConnection(ABC):
             self._ready.set()
 
     def _report_writable(self) -> None:
-        high = self._limits.write_high_water
         if self._ended or not self._started:
             return
-        if self._writable and self._outgoing_bytes > high:
-            self._writable = False
-            self._sink.writable(False)
-        elif not self._writable and self._outgoing_bytes <= high // 4:
-            self._writable = True
-            self._sink.writable(True)
+        high = self._limits.write_high_water
+        bound = high if self._writable else high // 4
+        if self._writable != (self._outgoing_bytes <= bound):
+            self._writable = not self._writable
+            self._sink.writable(self._writable)

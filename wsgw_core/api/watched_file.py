@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from .backend import Clock
+from .backend import BackendContext, Clock
 from .bounded_file import read_bytes
 from .daemon_thread import run_in_thread
 from .rare_warning import RareWarning
+from .registry import PluginContext
 
 T = TypeVar("T")
 
@@ -19,16 +19,6 @@ _MOST = 64 * 1024
 _LOOK_EVERY = 10.0  # seconds
 
 _Seen = list[tuple[int, int, int] | None]
-
-
-class _Context(Protocol):
-    """What a BackendContext and a PluginContext have."""
-
-    @property
-    def clock(self) -> Clock: ...
-
-    @property
-    def logger(self) -> logging.Logger: ...
 
 
 def read_parsed(file: str, parse: Callable[[str], T], most: int = _MOST) -> T:
@@ -158,7 +148,12 @@ class WatchedFile(WatchedFiles[T]):
     """
 
     def __init__(
-        self, file: str, parse: Callable[[str], T], context: _Context, *, most: int = _MOST
+        self,
+        file: str,
+        parse: Callable[[str], T],
+        context: BackendContext | PluginContext,
+        *,
+        most: int = _MOST,
     ) -> None:
         warn = RareWarning(context.logger)
 

@@ -48,7 +48,8 @@ def config_schema(plugins: Plugins) -> dict[str, Any]:
         definitions[f"{registry.role}-entry"] = {"anyOf": kinds or [False]}
     top = definitions.pop(references[GatewayConfig, "validation"]["$ref"].removeprefix(_REF))
     definitions["UpstreamOptions"]["properties"]["backends"]["items"] = _ref("backend")
-    definitions["policy-entry"]["anyOf"].append(_names(plugins.policies))
+    # an entry that is only the name of a kind
+    definitions["policy-entry"]["anyOf"].append({"enum": list(plugins.policies.kinds())})
     definitions["UpstreamOptions"]["properties"]["policy"] = _ref("policy")
     for role in ("valve", "listener", "gate"):
         top["properties"][f"{role}s"]["items"] = _ref(role)
@@ -69,11 +70,6 @@ def _complete_routes(definitions: dict[str, Any]) -> None:
         key.pop("default", None)
     definitions["route-failover"] = failover
     route["failover"]["anyOf"][0] = {"$ref": f"{_REF}route-failover"}
-
-
-def _names(registry: Registry[Any]) -> dict[str, Any]:
-    """Returns the schema of an entry that is only the name of a kind."""
-    return {"enum": list(registry.kinds())}
 
 
 def _ref(role: str) -> dict[str, str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from ..config.gateway_config import GatewayConfig
 from ..config.problems import KeyPath, Origins
 from ..config.upstream_options import BackendEntry, Entry, PluginEntry, PolicyEntry, ValveEntry
-from .loader import OWN_POLICIES, RequiredPlugin
+from .loader import OWN_POLICIES, Naming, RequiredPlugin
 
 _EntryT = TypeVar("_EntryT", bound=Entry)
 
@@ -88,12 +88,9 @@ class Entries:
         """Returns the kinds and schemes that plugins must provide; see `load_plugins`."""
         required: dict[str, RequiredPlugin] = {}
         for path, entry in self.walk():
-            name, key = entry.kind or "", "kind"
-            naming: Literal["kind", "scheme", "policy"] = "kind"
-            if isinstance(entry, BackendEntry) and not entry.kind:
-                name, key, naming = entry.kind_or_scheme, "url", "scheme"
+            name, naming, key = named_kind(entry)
             if isinstance(entry, PolicyEntry):
-                if entry.kind in OWN_POLICIES:
+                if name in OWN_POLICIES:
                     continue
                 naming = "policy"
             required.setdefault(name, RequiredPlugin(name, naming, origins.place((*path, key))))
@@ -108,6 +105,13 @@ class Entries:
         yield from self.policies
         for route in self.routes:
             yield from route.walk()
+
+
+def named_kind(entry: Entry) -> tuple[str, Naming, str]:
+    """Returns the name that a plugin must register, what the name is, and the key that has it."""
+    if isinstance(entry, BackendEntry) and not entry.kind:
+        return entry.kind_or_scheme, "scheme", "url"
+    return entry.kind or "", "kind", "kind"
 
 
 def _numbered(section: KeyPath, entries: Sequence[_EntryT]) -> list[tuple[KeyPath, _EntryT]]:

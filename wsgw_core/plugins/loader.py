@@ -39,6 +39,8 @@ _API_PATTERN = re.compile(r"(\d+)\.(\d+)\Z")
 _HOOK_PREFIX = "wsgw_"
 _LONGEST_NAME = 60  # characters to compare with other names
 
+Naming = Literal["kind", "scheme", "policy"]
+
 
 @dataclass(frozen=True, slots=True)
 class RequiredPlugin:
@@ -51,7 +53,7 @@ class RequiredPlugin:
     """
 
     name: str
-    naming: Literal["kind", "scheme", "policy"] = "kind"
+    naming: Naming = "kind"
     where: str = ""
 
     def problem(self, text: str) -> str:

@@ -25,7 +25,7 @@ from ..config.problems import (
 from ..config.secrets import with_secrets
 from ..config.upstream_options import BackendEntry, Entry, ValveEntry, before_fields
 from ..masking import masked_text, without_secrets_of
-from .entries import Entries
+from .entries import Entries, named_kind
 from .loader import Plugins, RequiredPlugin
 
 _FactoryT = TypeVar("_FactoryT", bound=Callable[..., Any])
@@ -254,11 +254,7 @@ class _Resolver:
     def _registration(
         self, path: KeyPath, entry: Entry, registry: Registry[_FactoryT]
     ) -> Registration[_FactoryT] | None:
-        key, naming = "kind", "kind"
-        name = entry.kind or ""
-        if isinstance(entry, BackendEntry):
-            name = entry.kind_or_scheme
-            key, naming = ("kind", "kind") if entry.kind else ("url", "scheme")
+        name, naming, key = named_kind(entry)
         registration = registry.find(name)
         if registration is None and name not in self._missing:
             near = get_close_matches(name, registry.kinds(), n=1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from typing import Literal
 
 import aiormq
 import pamqp.frame
@@ -14,9 +15,10 @@ import pytest
 from aiormq.connection import TransportFactory
 from pamqp import commands, encode
 from pamqp.header import ContentHeader
-from wsgw_amqp.envelope import Envelope, Posting
+from wsgw_amqp.envelope import Envelope
 from wsgw_amqp.frame_splitter import OWN_CHANNEL
 from wsgw_amqp.replies import settling_frame
+from wsgw_amqp.settings import AmqpSettings
 
 from wsgw_core.api import BINARY, TEXT, Message
 
@@ -57,22 +59,20 @@ def test_properties_are_in_wire_order() -> None:
 
 
 @pytest.mark.parametrize("priority", [None, 0, 9])
-@pytest.mark.parametrize("expiration", [None, 60_000])
-@pytest.mark.parametrize("cloudevents", ["", "ce-"])
+@pytest.mark.parametrize("expiration", [None, 60])
+@pytest.mark.parametrize("cloudevents", [False, "knative"])
 def test_library_reads_own_frames(
-    priority: int | None, expiration: int | None, cloudevents: str
+    priority: int | None, expiration: int | None, cloudevents: Literal[False, "knative"]
 ) -> None:
-    posting = Posting(
+    settings = AmqpSettings(
+        url="amqp://a",
         exchange="x",
-        mandatory=True,
-        persistent=True,
         priority=priority,
         expiration=expiration,
-        reply_to="replies",
         cloudevents=cloudevents,
     )
     keys = {TEXT: "text", BINARY: "binary"}
-    envelope = Envelope(posting, "S", keys, {"wsgw-path": "/ü"}, frame_max=4096)
+    envelope = Envelope(settings, "replies", "S", keys, {"wsgw-path": "/ü"}, frame_max=4096)
     message = Message(BINARY, b"0123456789" * 1000)
     data = envelope.pack("7", 12, message, 7, replayed=True)
     frames = []
@@ -93,7 +93,7 @@ def test_library_reads_own_frames(
     assert properties.correlation_id == "S"
     assert properties.reply_to == "replies"
     assert properties.priority == priority
-    assert properties.expiration == (None if expiration is None else str(expiration))
+    assert properties.expiration == (None if expiration is None else str(expiration * 1000))
     assert properties.message_type == "wsgw.message"
     assert properties.app_id == "wsgw"
     assert properties.headers is not None

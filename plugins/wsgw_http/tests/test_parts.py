@@ -17,6 +17,7 @@ from wsgw_http.failures import BadAnswer, NoAnswer, Unavailable
 from wsgw_http.fixed_headers import headers_in
 from wsgw_http.line_splitter import LineSplitter
 from wsgw_http.retry_pauses import RetryPauses
+from wsgw_http.settings import HttpSettings
 from wsgw_http.signatures import Signer
 from wsgw_http.statuses import statuses_text
 from wsgw_http.trace_context import TraceContext
@@ -153,7 +154,8 @@ async def test_actions_run_in_message_order() -> None:
 
 
 def test_retry_pauses_double_with_jitter_up_to_limit() -> None:
-    pauses, lost = RetryPauses(0.1, 5.0, 30.0), NoAnswer("x")
+    settings = HttpSettings.model_validate({"url": "http://a"})
+    pauses, lost = RetryPauses(settings), NoAnswer("x")
     for retry, longest in ((1, 0.1), (2, 0.2), (3, 0.4), (50, 5.0)):
         found = {pauses.before(retry, lost) for _ in range(20)}
         assert longest / 2 <= min(found) < max(found) <= longest

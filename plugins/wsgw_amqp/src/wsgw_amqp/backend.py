@@ -19,9 +19,9 @@ from wsgw_core.api import (
 from .connection import AmqpConnection
 from .credentials import Credentials, PasswordWatch
 from .dialler import Dialler
-from .envelope import Envelope, Posting
+from .envelope import Envelope
 from .events import SessionEvents
-from .handshake import cloudevents_prefix, read_handshake
+from .handshake import read_handshake
 from .link import AmqpLink
 from .metrics import AmqpMetrics
 from .replies import settle_buffers
@@ -103,7 +103,8 @@ class AmqpBackend:
         link = await self._get_link()
         self.unroutable.check(handshake.all_keys)
         envelope = Envelope(
-            self._posting(link),
+            self.settings,
+            link.reply_to,
             request.session_id,
             handshake.keys,
             handshake.headers,
@@ -184,15 +185,3 @@ class AmqpBackend:
             await self._get_link()
         except BackendUnavailable as error:
             self.context.logger.debug("events wait for the broker: %s", error)
-
-    def _posting(self, link: AmqpLink) -> Posting:
-        settings = self.settings
-        return Posting(
-            exchange=settings.exchange,
-            mandatory=settings.mandatory,
-            persistent=settings.persistent,
-            priority=settings.priority,
-            expiration=None if settings.expiration is None else round(settings.expiration * 1000),
-            reply_to=link.reply_to,
-            cloudevents=cloudevents_prefix(settings),
-        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pamqp.frame
@@ -17,6 +16,8 @@ from pamqp.header import ContentHeader
 from wsgw_core.api import BINARY, TEXT, Message, MessageKind
 
 from .frame_splitter import BODY, FRAME_HEAD, HEADER, OWN_CHANNEL
+from .handshake import cloudevents_prefix
+from .settings import AmqpSettings
 
 TAG = "wsgw-tag"
 """The header that distinguishes a returned message from another attempt to send it."""
@@ -70,32 +71,12 @@ def text_of_time(second: float) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """How a backend publishes messages.
-
-    Attributes:
-        exchange: its name.
-        mandatory: whether the broker returns messages that reach no queue.
-        persistent, priority, expiration: properties; the expiration in milliseconds.
-        reply_to: the queue for replies.
-        cloudevents: prefix of CloudEvents' headers; empty: no such headers.
-    """
-
-    exchange: str
-    mandatory: bool
-    persistent: bool
-    priority: int | None
-    expiration: int | None
-    reply_to: str
-    cloudevents: str
-
-
 class Envelope:
     """Packs the messages of one session on one link.
 
     Args:
-        posting: how to publish.
+        settings: the backend's.
+        reply_to: the queue for replies.
         session_id: the session's.
         keys: the routing key of each kind of message.
         headers: headers of all messages.
@@ -108,20 +89,22 @@ class Envelope:
 
     def __init__(
         self,
-        posting: Posting,
+        settings: AmqpSettings,
+        reply_to: str,
         session_id: str,
         keys: Mapping[MessageKind, str],
         headers: Mapping[str, str],
         frame_max: int,
     ) -> None:
         self.keys = keys
-        self._posting = posting
+        self._settings = settings
+        self._reply_to = reply_to
         self._session_id = session_id
         self._body_max = frame_max - _FRAME_OVERHEAD
-        self._publish = {kind: _publish_frame(posting, key) for kind, key in keys.items()}
+        self._publish = {kind: self._publish_frame(key) for kind, key in keys.items()}
         self._prefix = session_id.encode() + b"-"
         self._event_headers = headers
-        prefix = posting.cloudevents
+        prefix = cloudevents_prefix(settings)
         self._fixed = b"".join(_entry(name, value) for name, value in headers.items())
         if prefix:
             self._fixed += _entry(f"{prefix}type", "wsgw.message")
@@ -199,7 +182,7 @@ class Envelope:
         headers: dict[str, FieldValue] = {TAG: tag, **self._event_headers}
         if replayed:
             headers["wsgw-replayed"] = True
-        if prefix := self._posting.cloudevents:
+        if prefix := cloudevents_prefix(self._settings):
             headers |= {
                 f"{prefix}id": f"{self._session_id}-{name}",
                 f"{prefix}time": text_of_time(now),
@@ -210,33 +193,33 @@ class Envelope:
         properties.headers = headers
         properties.timestamp = datetime.fromtimestamp(int(now), UTC)
         header = ContentHeader(body_size=len(body), properties=properties)
-        frames = (_publish_frame(self._posting, key), pamqp.frame.marshal(header, OWN_CHANNEL))
+        frames = (self._publish_frame(key), pamqp.frame.marshal(header, OWN_CHANNEL))
         return b"".join((*frames, *self._body_frames(body)))
 
     def _properties(self, name: str, kind: str = "wsgw.message") -> commands.Basic.Properties:
-        posting = self._posting
+        settings = self._settings
+        seconds = settings.expiration
         return commands.Basic.Properties(
-            delivery_mode=2 if posting.persistent else 1,
-            priority=posting.priority,
+            delivery_mode=2 if settings.persistent else 1,
+            priority=settings.priority,
             correlation_id=self._session_id,
-            reply_to=posting.reply_to,
-            expiration=None if posting.expiration is None else str(posting.expiration),
+            reply_to=self._reply_to,
+            expiration=None if seconds is None else str(round(seconds * 1000)),
             message_id=f"{self._session_id}-{name}" if name else None,
             message_type=kind,
             app_id=APP_ID,
         )
 
+    def _publish_frame(self, key: str) -> bytes:
+        method = commands.Basic.Publish(
+            exchange=self._settings.exchange, routing_key=key, mandatory=self._settings.mandatory
+        )
+        return pamqp.frame.marshal(method, OWN_CHANNEL)
+
     def _body_frames(self, data: bytes) -> list[bytes]:
         size = self._body_max
         parts = [data[start : start + size] for start in range(0, len(data), size)]
         return [pamqp.frame.marshal(ContentBody(part), OWN_CHANNEL) for part in parts]
-
-
-def _publish_frame(posting: Posting, key: str) -> bytes:
-    method = commands.Basic.Publish(
-        exchange=posting.exchange, routing_key=key, mandatory=posting.mandatory
-    )
-    return pamqp.frame.marshal(method, OWN_CHANNEL)
 
 
 def _entry(name: str, value: FieldValue) -> bytes:

@@ -48,19 +48,6 @@ _ANY_HOST = "localhost"  # stands in for a host that a template determines
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """What an open backend consists of."""
-
-    addresses: AddressPolicy
-    requester: Requester
-    maker: HeaderMaker
-    introducer: Introducer
-    streams: EventStreams
-    disconnects: DisconnectEvents
-    shared: Shared
-
-
-@dataclass(frozen=True, slots=True)
 class _Accepted:
     """A session that the application accepted, and where its disconnect event goes."""
 
@@ -77,11 +64,20 @@ class HttpBackend:
         context: what the core provides.
     """
 
+    # made by `open`
+    _addresses: AddressPolicy
+    _requester: Requester
+    _maker: HeaderMaker
+    _introducer: Introducer
+    _streams: EventStreams
+    _disconnects: DisconnectEvents
+    _shared: Shared
+
     def __init__(self, settings: HttpSettings, context: BackendContext) -> None:
         self._settings = settings
         self._context = context
         self._metrics = HttpMetrics(context)
-        self._parts: _Parts | None = None
+        self._is_open = False
         self._sessions: dict[str, _Accepted] = {}
         self._connections: set[HttpConnection] = set()
         self._one_less = asyncio.Event()
@@ -92,7 +88,8 @@ class HttpBackend:
             tls, fixed, keys = await run_in_thread(self._read_files)
         except ValueError as error:
             raise ConfigurationError(f"backend {self._context.backend_id}: {error}") from error
-        self._parts = self._made(tls, fixed, keys)
+        self._make_parts(tls, fixed, keys)
+        self._is_open = True
 
     async def connect(self, request: DialRequest, sink: Sink) -> HttpConnection:
         """Sends the connect event.
@@ -101,23 +98,23 @@ class HttpBackend:
             BackendDeclined: the application refuses the client, or a URL is not valid.
             BackendUnavailable: see Introducer.introduce.
         """
-        parts, settings = self._open_parts, self._settings
+        settings = self._settings
         subprotocol = settings.subprotocols.choose(request)
         urls = SessionUrls.of(settings, request, subprotocol)
         for host, port in urls.hosts():
-            await parts.addresses.check(host, port)
+            await self._addresses.check(host, port)
         record = SessionRecord.of(request, self._context.clock.time())
-        headers = RequestHeaders(parts.maker, request, record)
+        headers = RequestHeaders(self._maker, request, record)
         introduction = Introduction(subprotocol)
         if urls.connect is not None:
-            introduction = await parts.introducer.introduce(request, urls.connect, headers, record)
+            introduction = await self._introducer.introduce(request, urls.connect, headers, record)
             urls = self._urls_of(request, introduction)
         record.accepted(request)
         if record.served_by is None:
-            parts.shared.take_over(record, introduction.state)
+            self._shared.take_over(record, introduction.state)
         self._sessions[request.session_id] = _Accepted(record, urls.disconnect, headers)
         connection = HttpConnection(
-            parts.shared, request, sink, record, urls.message, headers, introduction
+            self._shared, request, sink, record, urls.message, headers, introduction
         )
         connection.on_over = self._forget
         record.connection_begins()
@@ -128,9 +125,8 @@ class HttpBackend:
         """See SessionTrackingBackend. Sends the disconnect event after the last message."""
         accepted = self._sessions.pop(session_id)
         record, target = accepted.record, accepted.disconnect_target
-        parts = self._open_parts
-        if record.served_by is parts.shared and target is not None:
-            add = parts.disconnects.add
+        if record.served_by is self._shared and target is not None:
+            add = self._disconnects.add
             record.end(partial(add, record, target, accepted.headers, close, cause))
 
     async def probe(self) -> None:
@@ -141,8 +137,8 @@ class HttpBackend:
         parts = urlsplit(str(url).partition("{")[0])
         target = Target(URL(f"{parts.scheme}://{parts.netloc}{health.path}", encoded=True))
         try:
-            head = self._open_parts.maker.beginning().to(target.host)
-            ask = self._open_parts.requester.ask
+            head = self._maker.beginning().to(target.host)
+            ask = self._requester.ask
             await ask(health.method, target, head, b"", self._check_health)
         except Unreachable as error:
             raise as_backend_error(error) from error
@@ -156,16 +152,11 @@ class HttpBackend:
         while self._connections:
             self._one_less.clear()
             await self._one_less.wait()
-        if self._parts is not None:
-            await asyncio.gather(*self._parts.shared.cancelled, return_exceptions=True)
-            await self._parts.streams.close()
-            await self._parts.disconnects.close(self._context.limits.close_timeout)
-            await self._parts.requester.close()
-
-    @property
-    def _open_parts(self) -> _Parts:
-        assert self._parts is not None, "not open"  # noqa: S101 - the caller's fault
-        return self._parts
+        if self._is_open:
+            await asyncio.gather(*self._shared.cancelled, return_exceptions=True)
+            await self._streams.close()
+            await self._disconnects.close(self._context.limits.close_timeout)
+            await self._requester.close()
 
     def _urls_of(self, request: DialRequest, introduction: Introduction) -> SessionUrls:
         """Returns the URLs again, now that the subprotocol is known."""
@@ -209,33 +200,26 @@ class HttpBackend:
             lambda: keys if in_file is None else in_file.value,
         )
 
-    def _made(
+    def _make_parts(
         self,
         tls: ClientTls | None,
         fixed: Callable[[], Pairs],
         keys: Callable[[], tuple[bytes, ...]],
-    ) -> _Parts:
+    ) -> None:
         settings, context, metrics = self._settings, self._context, self._metrics
         signed = settings.signing_secrets or settings.signing_secrets_file
-        maker = HeaderMaker(settings, fixed, Signer(keys) if signed else None)
-        addresses = AddressPolicy(context.resolver, private_is_allowed=settings.private_is_allowed)
-        requester = Requester(settings, context, addresses, tls, metrics)
-        deliveries = Deliveries(settings, context, requester, metrics)
-        streams = EventStreams(
-            settings.max_connections - settings.max_connections_per_host,
-            context,
-            deliveries.max_response,
-            metrics,
+        self._maker = HeaderMaker(settings, fixed, Signer(keys) if signed else None)
+        self._addresses = AddressPolicy(
+            context.resolver, private_is_allowed=settings.private_is_allowed
         )
-        return _Parts(
-            addresses,
-            requester,
-            maker,
-            Introducer(settings, requester, maker, deliveries.max_response, metrics),
-            streams,
-            DisconnectEvents(settings, context, requester, metrics),
-            Shared(settings, context, deliveries, streams, metrics),
-        )
+        self._requester = Requester(settings, context, self._addresses, tls, metrics)
+        deliveries = Deliveries(settings, context, self._requester, metrics)
+        most = deliveries.max_response
+        self._introducer = Introducer(settings, self._requester, self._maker, most, metrics)
+        most_streams = settings.max_connections - settings.max_connections_per_host
+        self._streams = EventStreams(most_streams, context, most, metrics)
+        self._disconnects = DisconnectEvents(settings, context, self._requester, metrics)
+        self._shared = Shared(settings, context, deliveries, self._streams, metrics)
 
 
 def _is_backend(backend: HttpBackend) -> SessionTrackingBackend:

@@ -96,9 +96,7 @@ class Deliveries:
         self._text_type = settings.content_type.text
         self._binary_type = settings.content_type.binary
         self._retries = settings.retries
-        self._pauses = RetryPauses(
-            settings.retry_backoff, settings.max_retry_backoff, settings.max_retry_after
-        )
+        self._pauses = RetryPauses(settings)
         self._rules = ErrorRules(settings.on_error, settings.retry_statuses)
         self._requester = requester
         self._metrics = metrics

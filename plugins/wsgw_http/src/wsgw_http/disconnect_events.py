@@ -59,9 +59,7 @@ class DisconnectEvents:
         self._patience = settings.disconnect_patience
         self._pause = 1.0 / settings.disconnect_rate
         self._retry_statuses = settings.retry_statuses
-        self._pauses = RetryPauses(
-            settings.retry_backoff, settings.max_retry_backoff, settings.max_retry_after
-        )
+        self._pauses = RetryPauses(settings)
         self._requester = requester
         self._metrics = metrics
         self._warn = RareWarning(context.logger)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import random
 
 from .failures import Failure, Unavailable
+from .settings import HttpSettings
 
 
 class RetryPauses:
     """Doubles the pause for each retry, with jitter, and obeys `Retry-After` up to a limit.
 
     Args:
-        first: seconds before the first retry.
-        most: maximum seconds.
-        most_asked: maximum seconds of a `Retry-After`.
+        settings: the backend's.
     """
 
-    def __init__(self, first: float, most: float, most_asked: float) -> None:
-        self._first = first
-        self._most = most
-        self._most_asked = most_asked
+    def __init__(self, settings: HttpSettings) -> None:
+        self._first = settings.retry_backoff
+        self._most = settings.max_retry_backoff
+        self._most_asked = settings.max_retry_after
 
     def before(self, retry: int, failure: Failure) -> float:
         """Returns the seconds to wait before a retry.

@@ -27,7 +27,7 @@ from .dead_letters import DeadLetters
 from .dialler import Dialler
 from .disconnects import Disconnects
 from .event_entry import EventEntries
-from .link import Link, LinkMaker
+from .link import Link, make_link
 from .metrics import RedisMetrics
 from .published_message import PublishedMessages
 from .refusal import Refusal, RefusalLog
@@ -51,29 +51,22 @@ class RedisBackend:
         context: what the core provides.
 
     Attributes:
+        settings, context: see above.
+        metrics, refusals, dialler, replies: shared by its parts.
         is_own_key: whether clients determine the stream or channel to which wsgw writes.
     """
 
     def __init__(self, settings: RedisSettings, context: BackendContext) -> None:
         instance = secrets.token_hex(8)
-        self._settings = settings
-        self._context = context
-        self._metrics = RedisMetrics(context)
-        refusals = RefusalLog(context.logger, self._metrics)
-        self._dialler = Dialler(settings, context, instance, refusals)
+        self.settings = settings
+        self.context = context
+        self.metrics = RedisMetrics(context)
+        self.refusals = RefusalLog(context.logger, self.metrics)
+        self.dialler = Dialler(settings, context, instance, self.refusals)
         self._link = SharedLink[Link, RedisConnection](
             context, self._dial, self._hang_up, timeout=settings.connect_timeout
         )
-        self._maker = LinkMaker(
-            self._dialler,
-            settings,
-            context,
-            self._metrics,
-            refusals,
-            on_lost=self._lost,
-            on_writable=self._link.writable,
-        )
-        self._metrics.show(lambda: self._link.current is not None, self._count_subscriptions)
+        self.metrics.show(lambda: self._link.current is not None, self._count_subscriptions)
         self._has_stream = settings.mode == "stream"
         self._name = settings.stream if self._has_stream else settings.publish
         self.is_own_key = bool(self._name.fields - _FIELDS_OF_OPERATORS)
@@ -81,35 +74,27 @@ class RedisBackend:
         letters = DeadLetters(
             settings,
             context.backend_id,
-            self._metrics,
+            self.metrics,
             _ROOM_FOR_NAMES + context.limits.max_message_size,
         )
-        delivery = ReplyDelivery(context, self._link.find, letters, self._metrics)
-        self._replies = ReplyBuffers[Any](
+        delivery = ReplyDelivery(context, self._link.find, letters, self.metrics)
+        self.replies = ReplyBuffers[Any](
             context,
             settings.reply_buffer,
             passed_on=delivery.passed_on,
             not_taken=delivery.not_taken,
         )
-        self._reader = ReplyReader(
-            self._reply_stream,
-            self._dialler,
-            settings,
-            context,
-            self._metrics,
-            refusals,
-            delivery,
-        )
+        self._reader = ReplyReader(self, self._reply_stream, delivery)
         self._records: dict[str, SessionRecord] = {}
         self._ending: dict[RedisConnection, Ending] = {}
-        self._disconnects = Disconnects(self._link.get, context, self._metrics, refusals)
+        self._disconnects = Disconnects(self._link.get, context, self.metrics, self.refusals)
         self._was_linked = False
         self._living: set[str] = set()  # sessions that this backend has served and that still live
         self._one_ended = asyncio.Event()
 
     async def open(self) -> None:
         """Reads the certificates. The first client's dial connects to Redis."""
-        await self._dialler.open()
+        await self.dialler.open()
 
     async def connect(self, request: DialRequest, sink: Sink) -> RedisConnection:
         """Prepares a session's connection, and connects to Redis if there is no link.
@@ -118,7 +103,7 @@ class RedisBackend:
             BackendUnavailable: Redis is away or takes no writes, or no subscriber is there.
             BackendDeclined: a value of the handshake does not fit a template.
         """
-        settings = self._settings
+        settings = self.settings
         subprotocol = settings.subprotocols.choose(request)
         name = self._name.expand(request, subprotocol)
         subscriptions = self._subscriptions(request, subprotocol)
@@ -126,15 +111,8 @@ class RedisBackend:
         if settings.require_subscribers:
             await self._check_subscribers(link, name)
         entries = EventEntries(request, settings, name, self._reply_stream, subprotocol)
-        connection = RedisConnection(
-            request.session_id,
-            sink,
-            self._context,
-            self._replies,
-            self,
-            link,
-            entries if self._has_stream else PublishedMessages(name),
-        )
+        commands = entries if self._has_stream else PublishedMessages(name)
+        connection = RedisConnection(self, request.session_id, sink, link, commands)
         connection.subprotocol = subprotocol
         try:
             if link.subscriber is not None:
@@ -153,7 +131,7 @@ class RedisBackend:
         self._living.discard(session_id)
         self._one_ended.set()
         record = self._records.pop(session_id, None)
-        if record is None or "disconnect" not in self._settings.events:
+        if record is None or "disconnect" not in self.settings.events:
             return
         if record.connection is None:
             self._disconnects.add(record.entries, close, cause, self._link.current)
@@ -172,7 +150,7 @@ class RedisBackend:
         if not self._has_stream:
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.replies_grace):
+            async with asyncio.timeout(self.settings.replies_grace):
                 while self._living:
                     self._one_ended.clear()
                     await self._one_ended.wait()
@@ -186,7 +164,7 @@ class RedisBackend:
     # The link
 
     async def _dial(self) -> Link:
-        link = await self._maker.make()
+        link = await make_link(self)
         if self._has_stream:
             self._reader.start()
             self._reader.follow(link.publisher.line.address)
@@ -196,13 +174,18 @@ class RedisBackend:
                 link.close()
                 raise
         if self._was_linked:
-            self._metrics.reconnects.value += 1
+            self.metrics.reconnects.value += 1
         self._was_linked = True
         self._disconnects.link_made(link)
-        self._context.up()
+        self.context.up()
         return link
 
-    def _lost(self, link: Link, reason: str) -> None:
+    def link_writable(self, writable: bool, /) -> None:
+        """Passes on whether Redis takes messages; called when this changes."""
+        self._link.writable(writable)
+
+    def link_lost(self, link: Link, reason: str) -> None:
+        """Ends all connections on a lost link; called once for each link, but not after a close."""
         self._link.lost(link, reason)
         self._disconnects.link_lost()
 
@@ -225,7 +208,7 @@ class RedisBackend:
     def started(self, connection: RedisConnection) -> None:
         """Adds the connect event: the session of this connection can receive replies."""
         record = self._records.get(connection.session_id)
-        if record is not None and "connect" in self._settings.events:
+        if record is not None and "connect" in self.settings.events:
             record.connect(connection.link.publisher)
 
     def released(self, connection: RedisConnection) -> None:
@@ -243,7 +226,7 @@ class RedisBackend:
     def _subscriptions(
         self, request: DialRequest, subprotocol: str | None
     ) -> tuple[Subscription, ...]:
-        settings = self._settings
+        settings = self.settings
         return tuple(
             Subscription(is_pattern, template.expand(request, subprotocol).encode())
             for is_pattern, templates in (
@@ -259,8 +242,8 @@ class RedisBackend:
 
     def accept_without_subscriber(self) -> bool:
         """Counts a message without a subscriber; returns whether it counts as delivered."""
-        self._metrics.to_nobody.value += 1
-        return not self._settings.require_subscribers
+        self.metrics.to_nobody.value += 1
+        return not self.settings.require_subscribers
 
     async def _check_subscribers(self, link: Link, channel: str) -> None:
         """Raises BackendUnavailable if nothing subscribes to the channel."""

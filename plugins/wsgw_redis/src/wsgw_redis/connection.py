@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from wsgw_core.api import (
-    BackendContext,
     Close,
     CloseCode,
     Message,
-    ReplyBuffers,
     Sink,
     WindowedConnection,
 )
@@ -33,8 +31,8 @@ class RedisConnection(WindowedConnection):
     """Sends the messages of one session; Redis's answer to a command acknowledges its message.
 
     Args:
-        session_id, sink, context, replies: see WindowedConnection.
-        owner: the backend.
+        backend: the backend.
+        session_id, sink: see WindowedConnection.
         link: the connections to Redis.
         commands: makes the commands.
 
@@ -44,23 +42,21 @@ class RedisConnection(WindowedConnection):
 
     def __init__(
         self,
+        backend: RedisBackend,
         session_id: str,
         sink: Sink,
-        context: BackendContext,
-        replies: ReplyBuffers[Any],
-        owner: RedisBackend,
         link: Link,
         commands: Commands,
     ) -> None:
-        super().__init__(session_id, sink, context, replies)
+        super().__init__(session_id, sink, backend.context, backend.replies)
         self.link = link
-        self._owner = owner
+        self._backend = backend
         self._publisher = link.publisher
         self._commands = commands
 
     def start(self) -> None:
         """See BackendConnection. The connect event goes before all messages."""
-        self._owner.started(self)
+        self._backend.started(self)
         super().start()
 
     def write(self, number: int, message: Message) -> None:
@@ -69,13 +65,13 @@ class RedisConnection(WindowedConnection):
 
     def release(self) -> None:
         """See WindowedConnection."""
-        self._owner.released(self)
+        self._backend.released(self)
 
     # Called by the publisher
 
     def stored(self, number: int, reply: Reply) -> None:
         """See Sender; the reply to PUBLISH is the number of subscribers."""
-        if reply != 0 or self._owner.accept_without_subscriber():
+        if reply != 0 or self._backend.accept_without_subscriber():
             self.acknowledged(number)
         else:
             reason = "no subscriber on its channel"
@@ -83,7 +79,7 @@ class RedisConnection(WindowedConnection):
 
     def rejected(self, number: int, refusal: Refusal) -> bool:
         """See Sender: an error of the client's own key ends no other session."""
-        if not (self._owner.is_own_key and refusal.is_of_one_key):
+        if not (self._backend.is_own_key and refusal.is_of_one_key):
             return False
         reason = f"Redis does not store its messages: {refusal.word}"
         self.refused(number, Close(CloseCode.INTERNAL_ERROR, reason))

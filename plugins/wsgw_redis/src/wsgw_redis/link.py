@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hiredis
 
-from wsgw_core.api import BackendContext, BackendUnavailable
+from wsgw_core.api import BackendUnavailable
 
-from .dialler import Dialler
 from .line import Line
-from .metrics import RedisMetrics
 from .publisher import Publisher
-from .refusal import RefusalLog
-from .settings import RedisSettings
 from .subscriber import Subscriber
+
+if TYPE_CHECKING:
+    from .backend import RedisBackend
 
 PROBE = "wsgw:probe"
 _NOTHING_TO_CUT = 2**63 - 1
@@ -74,86 +73,57 @@ class Link:
             self.subscriber.fail(reason)
 
 
-class LinkMaker:
-    """Makes links, and tests that Redis takes writes.
+async def make_link(backend: RedisBackend) -> Link:
+    """Connects a backend to Redis, and makes a test write.
 
-    Args:
-        dialler: makes connections.
-        settings: the backend's.
-        context: the backend's.
-        metrics: the backend's.
-        refusals: logs errors that only an operator can repair.
-        on_lost: see Link.
-        on_writable: called with False when too many bytes wait to be written, then with True.
+    Raises:
+        BackendUnavailable: the server cannot be reached, or takes no writes.
     """
-
-    def __init__(
-        self,
-        dialler: Dialler,
-        settings: RedisSettings,
-        context: BackendContext,
-        metrics: RedisMetrics,
-        refusals: RefusalLog,
-        *,
-        on_lost: Callable[[Link, str], object],
-        on_writable: Callable[[bool], object],
-    ) -> None:
-        self._dialler = dialler
-        self._settings = settings
-        self._context = context
-        self._metrics = metrics
-        self._refusals = refusals
-        self._on_lost = on_lost
-        self._on_writable = on_writable
-
-    async def make(self) -> Link:
-        """Connects, and makes a test write.
-
-        Raises:
-            BackendUnavailable: the server cannot be reached, or takes no writes.
-        """
-        lines: list[Line] = []
-        try:
-            lines.append(await self._dialler.dial())
-            await self._prove(lines[0])
-            if self._settings.uses_channels:
-                lines.append(await self._dialler.dial())
-        except BaseException:
-            for line in lines:
-                line.close()
-            raise
-        lines[0].limit_writes(_WRITE_BUFFER)
-        lines[0].on_writable = self._on_writable
-        settings, context, subscriber = self._settings, self._context, None
+    settings, context, metrics = backend.settings, backend.context, backend.metrics
+    lines: list[Line] = []
+    try:
+        lines.append(await backend.dialler.dial())
+        await _prove(backend, lines[0])
         if settings.uses_channels:
-            subscriber = Subscriber(
-                lines[1], settings.binary, context.read_batch, self._metrics, self._refusals
-            )
-        publisher = Publisher(lines[0], settings, context.clock, self._metrics, self._refusals)
-        return Link(publisher, subscriber, self._on_lost)
+            lines.append(await backend.dialler.dial())
+    except BaseException:
+        for line in lines:
+            line.close()
+        raise
+    lines[0].limit_writes(_WRITE_BUFFER)
+    lines[0].on_writable = backend.link_writable
+    subscriber = None
+    if settings.uses_channels:
+        subscriber = Subscriber(
+            lines[1], settings.binary, context.read_batch, metrics, backend.refusals
+        )
+    publisher = Publisher(lines[0], settings, context.clock, metrics, backend.refusals)
+    return Link(publisher, subscriber, backend.link_lost)
 
-    async def _prove(self, line: Line) -> None:
-        """Raises BackendUnavailable if Redis refuses what sessions would write."""
-        commands = self._probes()
-        for command, reply in zip(commands, await line.ask(*commands), strict=True):
-            error: object = None
-            if isinstance(reply, hiredis.ReplyError):
-                error = reply
-            elif command[0] == "WAIT" and reply < self._settings.wait_replicas:
-                error = f"NOREPLICAS {reply} of {command[1]} replicas confirmed"
-            if error is not None:
-                raise BackendUnavailable(self._refusals.take(command[0], error).reason)
 
-    def _probes(self) -> list[tuple[Any, ...]]:
-        settings = self._settings
-        if settings.mode == "pubsub":
-            return [("PING",)]
-        probe = ("XADD", PROBE, "MAXLEN", 1, "*", "gateway", self._context.backend_id)
-        commands: list[tuple[Any, ...]] = [probe]
-        if not settings.stream.fields:  # fails if the key exists and is not a stream
-            name = str(settings.stream).replace("{{", "{").replace("}}", "}")
-            commands.append(("XTRIM", name, "MAXLEN", _NOTHING_TO_CUT))
-        if settings.wait_replicas:
-            milliseconds = int(settings.wait_timeout * 1000)
-            commands.append(("WAIT", settings.wait_replicas, milliseconds))
-        return commands
+async def _prove(backend: RedisBackend, line: Line) -> None:
+    """Raises BackendUnavailable if Redis refuses what sessions would write."""
+    commands = _probes(backend)
+    for command, reply in zip(commands, await line.ask(*commands), strict=True):
+        error: object = None
+        if isinstance(reply, hiredis.ReplyError):
+            error = reply
+        elif command[0] == "WAIT" and reply < backend.settings.wait_replicas:
+            error = f"NOREPLICAS {reply} of {command[1]} replicas confirmed"
+        if error is not None:
+            raise BackendUnavailable(backend.refusals.take(command[0], error).reason)
+
+
+def _probes(backend: RedisBackend) -> list[tuple[Any, ...]]:
+    settings = backend.settings
+    if settings.mode == "pubsub":
+        return [("PING",)]
+    probe = ("XADD", PROBE, "MAXLEN", 1, "*", "gateway", backend.context.backend_id)
+    commands: list[tuple[Any, ...]] = [probe]
+    if not settings.stream.fields:  # fails if the key exists and is not a stream
+        name = str(settings.stream).replace("{{", "{").replace("}}", "}")
+        commands.append(("XTRIM", name, "MAXLEN", _NOTHING_TO_CUT))
+    if settings.wait_replicas:
+        milliseconds = int(settings.wait_timeout * 1000)
+        commands.append(("WAIT", settings.wait_replicas, milliseconds))
+    return commands

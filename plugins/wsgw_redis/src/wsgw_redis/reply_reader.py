@@ -6,19 +6,18 @@ import asyncio
 import time
 from collections import deque
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hiredis
 
-from wsgw_core.api import BackendContext, BackendUnavailable, RareWarning
+from wsgw_core.api import BackendUnavailable, RareWarning
 
 from .dead_letters import Entry
-from .dialler import Dialler
 from .line import Line, Reply, ReplyCollector, pack
-from .metrics import RedisMetrics
-from .refusal import RefusalLog
 from .reply_delivery import ReplyDelivery
-from .settings import RedisSettings
+
+if TYPE_CHECKING:
+    from .backend import RedisBackend
 
 Command = tuple[Any, ...]
 
@@ -43,32 +42,20 @@ class ReplyReader:
     entry.
 
     Args:
+        backend: makes the connections.
         stream: the name of the stream.
-        dialler: makes connections.
-        settings: the backend's.
-        context: the backend's.
-        metrics: the backend's.
-        refusals: logs errors that only an operator can repair.
         delivery: gets the entries; its dead letters are stored in the same write.
     """
 
-    def __init__(
-        self,
-        stream: str,
-        dialler: Dialler,
-        settings: RedisSettings,
-        context: BackendContext,
-        metrics: RedisMetrics,
-        refusals: RefusalLog,
-        delivery: ReplyDelivery,
-    ) -> None:
+    def __init__(self, backend: RedisBackend, stream: str, delivery: ReplyDelivery) -> None:
+        settings = backend.settings
         self._stream = stream.encode()
-        self._dialler = dialler
-        self._context = context
-        self._warn = RareWarning(context.logger)
-        self._metrics = metrics
+        self._dialler = backend.dialler
+        self._context = backend.context
+        self._warn = RareWarning(backend.context.logger)
+        self._metrics = backend.metrics
         self._dead_letters = delivery.dead_letters
-        self._refusals = refusals
+        self._refusals = backend.refusals
         self._pass_on = delivery.take
         self._expiry = settings.replies_expiry
         self._max_count = settings.read_count
