@@ -21,8 +21,6 @@ class MovePace:
         step: seconds from one call of `begin_some` to the next.
     """
 
-    __slots__ = ("_at_once", "step")
-
     def __init__(self, rate: float) -> None:
         self.step = max(1 / rate, _SHORTEST_STEP)
         self._at_once = math.ceil(rate * self.step)

@@ -42,23 +42,6 @@ class PlannedMove:
             `at_once` goes to any backend.
     """
 
-    __slots__ = (
-        "_clock",
-        "_latest",
-        "_moves",
-        "_options",
-        "_quiet_check",
-        "_ready",
-        "_ready_until",
-        "_session",
-        "_step_ends",
-        "_task",
-        "_timer",
-        "at_once",
-        "fit",
-        "must_leave",
-    )
-
     def __init__(
         self,
         moves: SessionMoves,
