@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from wsgw_core.testing.running_gateway import RunningGateway
 
 from .conftest import StartAdmin, StartGateway, StartRaw
-from .eventually import until
+from .eventually import TIMEOUT, until
 from .raw_backend import BINARY, RawPeer
 from .raw_client import raw_client, request
 
@@ -102,6 +102,45 @@ async def test_stalled_backend_pauses_clients_and_refuses_new_ones(
             await asyncio.gather(*sending)
             await until(lambda: not held(gateway), "all are read again")
             assert (await status_of_a_newcomer(gateway))[0] == 101
+    finally:
+        thawed.set()
+
+
+async def test_clients_that_were_paused_with_frames_read_already_go_on(
+    start_gateway: StartGateway, start_server: StartServer
+) -> None:
+    """These frames together need the whole bound, and no other bytes can become free."""
+    thawed, came, got = asyncio.Event(), asyncio.Event(), 0
+    clients, messages = 16, 40
+
+    async def serve_one(connection: ServerConnection) -> None:
+        nonlocal got
+        connection.transport.pause_reading()
+        await thawed.wait()
+        connection.transport.resume_reading()
+        async for _ in connection:
+            got += 1
+            if got == clients * messages:
+                came.set()
+
+    limits = {"memory": "2MiB", "ledger-bytes": "256KiB"}
+    gateway = await start_gateway(await start_server(serve_one), limits=limits, failover=PATIENT)
+
+    async def send_at_once(client: ClientConnection) -> None:
+        for _ in range(messages):
+            await client.send(CHUNK)
+
+    try:
+        async with AsyncExitStack() as stack:
+            sending = [
+                asyncio.create_task(send_at_once(each))
+                for each in await connected(stack, gateway, clients)
+            ]
+            await until(lambda: held(gateway) == clients, "all are paused")
+            thawed.set()
+            async with asyncio.timeout(TIMEOUT):
+                await came.wait()
+                await asyncio.gather(*sending)
     finally:
         thawed.set()
 

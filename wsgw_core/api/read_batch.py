@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .turns import Turns
+from .turns import LONG_READS, Turns
 
 
 class Flushable(Protocol):
@@ -23,12 +23,15 @@ class ReadBatch(Turns):
     within one callback of the event loop.
 
     A connection that has read more than its share asks for another turn: see Turns.
+
+    Args:
+        most_long_reads: see Turns.
     """
 
     __slots__ = ("_gathering", "is_open")
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, most_long_reads: int = LONG_READS) -> None:
+        super().__init__(most_long_reads)
         self.is_open = False
         self._gathering: list[Flushable] = []
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # The share of all callbacks together in one turn of the event loop:
 _LONGEST = 0.001  # seconds; the last callback may exceed it
-_LONG_READS = 16  # of 256 KiB at most; with fewer, a few busy connections would pause in vain
+LONG_READS = 16  # of 256 KiB at most; with fewer, a few busy connections would pause in vain
 
 
 class Turns:
@@ -23,11 +23,15 @@ class Turns:
     A connection asks `may_read_on` after a long read. While only few connections have long reads,
     they read on; when there are many, they ask for turns. So all long reads together bring at most
     a few mebibytes in one turn of the event loop.
+
+    Args:
+        most_long_reads: how many long reads in one turn of the event loop are few.
     """
 
-    __slots__ = ("_is_scheduled", "_long_reads", "_turns")
+    __slots__ = ("_is_scheduled", "_long_reads", "_most_long_reads", "_turns")
 
-    def __init__(self) -> None:
+    def __init__(self, most_long_reads: int = LONG_READS) -> None:
+        self._most_long_reads = most_long_reads
         self._turns: deque[Callable[[], object]] = deque()
         self._is_scheduled = False
         self._long_reads = 0  # in this turn of the event loop
@@ -58,7 +62,7 @@ class Turns:
         """
         self._long_reads += 1
         self._schedule(clock)
-        return self._long_reads <= _LONG_READS
+        return self._long_reads <= self._most_long_reads
 
     def may_read_on(self, clock: Clock) -> bool:
         """Counts a long read; returns whether the connection may read on without a turn.
@@ -80,7 +84,7 @@ class Turns:
         try:
             for _ in range(len(turns)):  # those that wait now; the loop reads others in between
                 self._long_reads += bool(turns.popleft()())
-                if self._long_reads >= _LONG_READS or time.monotonic() >= until:
+                if self._long_reads >= self._most_long_reads or time.monotonic() >= until:
                     break
         finally:
             if turns:

@@ -119,7 +119,8 @@ class HoldingValve(MessageValve, Protocol):
 
     If the valve keeps the parts of something that spans messages, such as a packet, add an
     attribute `held_bytes`: their bytes, which become free when the rest comes, and are not in
-    `lasting_bytes`. When memory is short, wsgw reads only a few such clients at a time.
+    `lasting_bytes`. When memory is short, wsgw reads only a few such clients at a time. Backends
+    too, if an attribute `held_from_backend` says how many of these bytes have come from there.
     """
 
     @property

@@ -22,7 +22,7 @@ from ..plugins.open_plugins import PluginSet
 from ..plugins.plugin_specs import PluginSpecs
 from ..pool.backends.backend_pool import BackendPool
 from ..relay.all_sessions.close_all import close_all_sessions
-from ..relay.all_sessions.memory_watch import MemoryWatch
+from ..relay.all_sessions.memory_watch import MemoryWatch, long_reads_within
 from ..relay.all_sessions.session_table import SessionTable
 from ..relay.session.session_opener import SessionOpener
 from ..websocket.session_ends import GATEWAY_STOPPED
@@ -69,7 +69,7 @@ class Gateway:
         self.events = EventStream(self._logger)
         self.sessions = SessionTable(self.events)
         self.pool = BackendPool(events=self.events)
-        self._read_batch = ReadBatch()
+        self._read_batch = ReadBatch(long_reads_within(config.limits.memory_bound))
         self._handshake_turns = Turns()
         self._settings = SessionSettings(
             self.pool, self.sessions, self._read_batch, self.counters, self._logger

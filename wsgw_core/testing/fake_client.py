@@ -67,6 +67,10 @@ class FakeClient:
         self.reading = False
         self._watch.changed()
 
+    def stop_reading(self) -> None:
+        """Records that the session pauses reading; a FakeClient keeps no messages."""
+        self.pause_reading()
+
     def resume_reading(self) -> None:
         """Records that the session resumes reading."""
         self.reading = True

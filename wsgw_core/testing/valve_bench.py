@@ -185,6 +185,11 @@ class ValveBench:
         return self.session.valves.incomplete_bytes
 
     @property
+    def held_from_backend(self) -> int:
+        """How many of these bytes have come from the backend."""
+        return self.session.valves.incomplete_from_backend
+
+    @property
     def lasting_bytes(self) -> int:
         """Bytes that the valve reports to keep for the session; see HoldingValve."""
         return self.session.valves.lasting_bytes

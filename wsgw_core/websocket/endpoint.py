@@ -90,7 +90,7 @@ class Endpoint(Closer):
         self._begun = True
         if not self._batch.may_begin(self._clock):
             self._end_turn(first=True)
-        elif not self._paused:
+        elif self._is_read and not self._paused:
             self.resume_reading()  # first: the first bytes may pause it again
         if first_bytes:
             self.data_received(first_bytes)

@@ -32,6 +32,7 @@ class TurnTaker(Sender):
         "_ended",
         "_fragments",
         "_inflated",
+        "_is_read",
         "_kept",
         "_lost",
         "_paused",
@@ -49,6 +50,7 @@ class TurnTaker(Sender):
         self._clock = clock
         self._begun = False
         self._paused = False
+        self._is_read = True  # while false, it takes only frames that were read before
         self._unfinished: UnfinishedFrame | None = None
         self._kept = b""  # read, but not taken yet
         self._waits = False  # for its next turn; until then it takes no frame
@@ -67,9 +69,17 @@ class TurnTaker(Sender):
         self._paused = True
         self._stop()
 
+    def stop_reading(self) -> None:
+        """Reads nothing more, but takes the frames that were read."""
+        self._is_read = self._paused = False
+        self._transport.pause_reading()
+        if (self._kept or self._lost) and self._begun and not self._waits:
+            self._end_turn()
+
     def resume_reading(self) -> None:
         """Resumes reading, beginning with the kept bytes; with a turn if there may be many."""
         self._paused = False
+        self._is_read = True
         if self._waits or not self._begun:
             return
         if self._kept or self._lost or self._unfinished is not None:
@@ -112,7 +122,7 @@ class TurnTaker(Sender):
         if kept:
             self.data_received(kept)
         self._go_on()
-        return not (self._waits or self._paused)
+        return self._is_read and not (self._waits or self._paused)
 
     def _keep(self, data: bytes) -> None:
         if not self._ended:
@@ -129,7 +139,8 @@ class TurnTaker(Sender):
                 self._disconnect()
         elif not (self._waits or self._paused):
             self._whole = self._wholes
-            self._transport.resume_reading()
+            if self._is_read:
+                self._transport.resume_reading()
 
     @property
     def _wholes(self) -> tuple[MessageKind | None, ...]:

@@ -102,7 +102,7 @@ async def test_mqtt_reports_its_state_incomplete_packets_and_identifiers() -> No
         assert bench.lasting_bytes == kept
         await bench.to_backend(b"\x30\x05\x00")
         await bench.to_client(b"\x30\x05")
-        assert (bench.held_bytes, bench.lasting_bytes) == (5, kept)
+        assert (bench.held_bytes, bench.held_from_backend, bench.lasting_bytes) == (5, 2, kept)
         await bench.to_backend(b"\x01axx")
         await bench.to_client(b"\x00\x01axx")
         assert (bench.held_bytes, bench.lasting_bytes) == (0, kept)
@@ -139,6 +139,7 @@ async def test_socketio_reports_attachments_of_an_incomplete_packet(direction: s
         event = '452-["file",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
         await send(event, b"x" * 5000)
         assert bench.held_bytes == len(event) + 5000 + 2 * SHARE
+        assert bench.held_from_backend == (bench.held_bytes if direction == "to_client" else 0)
         assert len(await send(b"y" * 7000)) == 3
         assert bench.held_bytes == bench.lasting_bytes == 0
 
@@ -169,7 +170,7 @@ async def test_clients_with_incomplete_attachments_are_paused_in_turns_and_lose_
         gateway = await start_gateway(
             upstream={"backends": [{"url": f"ws://127.0.0.1:{port}"}]},
             valves=[{"kind": "socketio"}],
-            limits={"memory": most},
+            limits={"memory": most, "close-timeout": "1s"},
         )
         url = f"{gateway.url}/socket.io/?EIO=4&transport=websocket"
         connected = [
@@ -213,6 +214,7 @@ async def test_stomp_reports_its_state_incomplete_frames_and_transactions() -> N
         await bench.to_backend("SEND\n")
         await bench.to_client("MESSAGE\n")
         assert (bench.held_bytes, bench.lasting_bytes) == (len("SEND\nMESSAGE\n"), kept)
+        assert bench.held_from_backend == len("MESSAGE\n")
         await bench.to_backend("destination:/q\n\n\0")
         await bench.to_client("subscription:1\n\n\0")
         assert (bench.held_bytes, bench.lasting_bytes) == (0, kept)

@@ -189,6 +189,48 @@ class TestHeld:
             await bench.events.until_messages(FRAMES)
             assert texts(bench.events.messages) == [*map(str, range(FRAMES))]
 
+    async def test_after_a_stop_kept_frames_are_taken_and_nothing_more_is_read(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.data_received(numbers(FRAMES))
+            bench.endpoint.pause_reading()
+            bench.write(frame(raw.TEXT, b"next"))
+            bench.endpoint.stop_reading()
+            await bench.events.until_messages(FRAMES)
+            await asyncio.sleep(0.02)  # room for what must not happen
+            assert len(bench.events.messages) == FRAMES
+            bench.endpoint.resume_reading()
+            await bench.events.until_messages(FRAMES + 1)
+            assert texts(bench.events.messages)[-1] == "next"
+
+    async def test_a_pause_after_a_stop_keeps_the_frames_that_are_left(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.stop_reading()
+            bench.endpoint.data_received(numbers(FRAMES))
+            bench.endpoint.pause_reading()
+            before = len(bench.events.messages)
+            await asyncio.sleep(0.02)  # room for what must not happen
+            assert len(bench.events.messages) == before
+            bench.endpoint.stop_reading()
+            await bench.events.until_messages(FRAMES)
+
+    async def test_a_peer_that_is_lost_after_a_stop_ends_when_its_frames_are_taken(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.data_received(numbers(FRAMES))
+            bench.endpoint.pause_reading()
+            bench.transport.abort()
+            await asyncio.sleep(0.02)
+            assert not bench.events.ends
+            bench.endpoint.stop_reading()
+            end, _ = await bench.events.until_ended()
+            assert (end.code, len(bench.events.messages)) == (1006, FRAMES)
+
+    async def test_a_close_after_a_stop_reads_the_answer(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.stop_reading()
+            bench.endpoint.close(1001)
+            bench.write(close_frame(1001))
+            assert await bench.events.until_ended() == (Close(1001), False)
+
     async def test_a_pause_and_resume_within_one_message_takes_effect(self) -> None:
         async with endpoint_bench() as bench:
             deliver = bench.events.deliver

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator
-from time import perf_counter
+from time import thread_time
 from typing import TYPE_CHECKING, Protocol
 
 from ...api import Clock
+from ...api.turns import LONG_READS
 from ...available_memory import resident_memory
 
 if TYPE_CHECKING:
@@ -16,14 +17,27 @@ if TYPE_CHECKING:
     from .closing_connections import ClosingConnections
 
 _INTERVAL = 0.02  # seconds after which the watch checks whether a round is due
+_URGENT_INTERVAL = 0.002  # the same while it is urgent
+_URGENT_FOR = 1.0  # seconds after the last round in which sessions were paused or the sum was large
+# Processor time, because a machine that is busy with other things must not delay the next round:
 _SLICE = 0.001  # seconds that a round may take of one turn of the loop
-# The same when memory is short: between two turns the clients can send more.
+# The same while it is urgent: between two turns the clients can send more.
 _URGENT_SLICE = 0.005
 _SESSIONS = 16  # how many sessions a round visits before it checks the time
 _REST = 99  # pause after a round, as a multiple of its duration
 _URGENT_REST = 9  # the same when the sum is large or the process has grown
-_TURN = 1.0  # seconds for which a session with an incomplete message is read
+_TURN = 1.0  # seconds for which a session with an incomplete message is read at most
+_READ = 256 * 1024  # bytes that a session may bring before it is measured again
 _BUCKETS = 64
+
+
+def long_reads_within(bound: int | None) -> int:
+    """Returns how many long reads a turn of the event loop may have, because none is measured.
+
+    Args:
+        bound: of the memory of all sessions; None: there is no bound.
+    """
+    return LONG_READS if bound is None else max(1, min(LONG_READS, bound // 32 // _READ))
 
 
 class MeasuredSession(Protocol):
@@ -64,10 +78,12 @@ class MemoryWatch:
     From three quarters of the bound on, the watch pauses reading sessions that hold more than a
     *level*. The higher the sum, the lower the level; but sessions below the level may always hold
     a sixteenth of the bound together, so that clients that hold little need not wait for those that
-    hold much. Below five eighths of the bound it resumes reading all sessions.
+    hold much. Below five eighths of the bound it resumes reading all sessions. It
+    resumes only as many in each round as have room for one read each, because all of them may have
+    much to send.
 
     A session in which a message has arrived only in part can free its bytes only when the rest
-    comes. So a few of these sessions, one after the other, are read for a second each.
+    comes. So a few of these sessions, one after the other, are read for up to a second each.
 
     Args:
         sessions: all sessions.
@@ -106,8 +122,10 @@ class MemoryWatch:
         # Sessions with an incomplete message that are read, each with the end of its turn
         self._turns: dict[MeasuredSession, float] = {}
         self._stuck = 0  # sessions with an incomplete message that had no turn
+        self._chance = 1.0  # that a round resumes reading a paused session that holds little
+        self._urgent_until = float("-inf")  # the clock's time
         self._resident = 0  # the process's memory at the last round
-        self._cost = 0.0  # seconds that the last round took
+        self._cost = 0.0  # seconds of processor time that the last round took
         self._ended = float("-inf")  # the clock's time of its end
         self._timer: asyncio.Handle | None = None
 
@@ -134,20 +152,28 @@ class MemoryWatch:
         assert self.bound is not None  # noqa: S101 - for the type checker
         resident = resident_memory()
         grown = resident - self._resident > self.bound // 64
-        urgent = grown or self._level is not None or self.used > self.bound // 2
+        urgent = grown or self._is_urgent
         rest = (_URGENT_REST if urgent else _REST) * self._cost
         if self._clock.time() - self._ended >= rest:
             self._resident = resident
             self._go_on(_Round(iter(self._sessions), _URGENT_SLICE if urgent else _SLICE))
         else:
-            self._timer = self._clock.call_later(_INTERVAL, self._look)
+            self._look_later()
+
+    @property
+    def _is_urgent(self) -> bool:
+        return self._clock.time() < self._urgent_until
+
+    def _look_later(self) -> None:
+        interval = _URGENT_INTERVAL if self._is_urgent else _INTERVAL
+        self._timer = self._clock.call_later(interval, self._look)
 
     def _go_on(self, current: _Round) -> None:
         """Visits some more sessions of a round."""
-        begun = perf_counter()
+        begun = thread_time()
         now = self._clock.time()
         is_over = False
-        while not is_over and perf_counter() - begun < current.slice:
+        while not is_over and thread_time() - begun < current.slice:
             is_over = True
             for _, session in zip(range(_SESSIONS), current.sessions, strict=False):
                 is_over = False
@@ -157,12 +183,12 @@ class MemoryWatch:
                     current.add(held)
                 if self._level is not None or session.is_paused_for_memory:
                     current.paused += self._pause_or_resume(session, held, now, current)
-        current.cost += perf_counter() - begun
+        current.cost += thread_time() - begun
         if is_over:
             was_near = self._is_near
             self._end(current)
             if was_near or not self._is_near:
-                self._timer = self._clock.call_later(_INTERVAL, self._look)
+                self._look_later()
                 return
             self._go_on(_Round(iter(self._sessions), _URGENT_SLICE))  # applies the level at once
             return
@@ -176,6 +202,8 @@ class MemoryWatch:
         pause = level is not None and (
             held > level // 2 if session.is_paused_for_memory else self._is_near and held > level
         )
+        if session.is_paused_for_memory and not pause:
+            pause = random.random() >= self._chance  # noqa: S311 - no secret
         if pause and session.is_in_a_message:
             pause = not self._has_turn(session, now)
             current.stuck += pause
@@ -201,12 +229,20 @@ class MemoryWatch:
         self.used = current.total + self._closing.held_bytes
         self.paused = current.paused
         self._stuck = current.stuck
-        self._turns = {each: until for each, until in self._turns.items() if now < until}
+        self._turns = {
+            each: until
+            for each, until in self._turns.items()
+            if now < until and each.held_bytes > (self._level or 0) // 2
+        }
         self._cost = current.cost
         self._ended = now
         used = self.used + self._opening()
         near = self.bound * 3 // 4
         self._is_near = used >= near
+        if self.paused or self._is_near or self.used > self.bound // 2:
+            self._urgent_until = now + _URGENT_FOR
+        places = max(1, (near - used) // min(_READ, self.bound // 16))
+        self._chance = places / max(1, self.paused)
         if used < self.bound * 5 // 8:
             self._level = None
         elif self._is_near or self._level is not None:

@@ -25,12 +25,19 @@ class Readable(Protocol):
     def pause_reading(self) -> None:
         """Stops reading soon; a few messages may still come."""
 
+    def stop_reading(self) -> None:
+        """Reads nothing more; messages that were read still come."""
+        ...
+
     def resume_reading(self) -> None:
         """Reads again."""
 
 
 class ReadPauses:
     """The present reasons for not reading one side; reading resumes when the last one is removed.
+
+    While memory is the only reason, messages that were read already still come: they hold memory
+    until they have gone on.
 
     Args:
         pauses: counts the pauses.
@@ -58,17 +65,23 @@ class ReadPauses:
 
     def add(self, reason: PauseReason) -> None:
         """Adds a reason; the first one pauses reading."""
-        first = not self._reasons
-        self._reasons |= reason
-        if first:
+        before = self._reasons
+        self._reasons = before | reason
+        if not before:
             self.enforce()
+        elif before == PauseReason.MEMORY_SHORT != reason and self._side is not None:
+            self._side.pause_reading()
 
     def remove(self, reason: PauseReason) -> None:
         """Removes a reason; when it was the last, reading resumes."""
-        was_paused = bool(self._reasons)
-        self._reasons &= ~reason
-        if was_paused and not self._reasons and self._side is not None:
+        before = self._reasons
+        self._reasons = before & ~reason
+        if self._side is None or before == self._reasons:
+            return
+        if not self._reasons:
             self._side.resume_reading()
+        elif self._reasons == PauseReason.MEMORY_SHORT:
+            self._side.stop_reading()
 
     def switch(self, reason: PauseReason, pause: bool, /) -> None:
         """Adds or removes a reason."""
@@ -82,4 +95,7 @@ class ReadPauses:
         if self._reasons and self._side is not None:
             if self._pauses is not None:
                 self._pauses.value += 1
-            self._side.pause_reading()
+            if self._reasons == PauseReason.MEMORY_SHORT:
+                self._side.stop_reading()
+            else:
+                self._side.pause_reading()

@@ -178,6 +178,10 @@ class SessionSink:
             self.hydration.pause(paused=True)
         self.connection.pause()
 
+    def stop_reading(self) -> None:
+        """Does the same, because the plugin decides what becomes of what it has read."""
+        self.pause_reading()
+
     def resume_reading(self) -> None:
         """Reads the backend again."""
         if self.hydration is not None:

@@ -243,13 +243,15 @@ class SessionParts:
     def pause_for_memory(self, pause: bool) -> None:
         """Pauses or resumes reading the client.
 
-        Reading the backend is paused too if replies already wait for the client or one of them is
-        incomplete.
+        Reading the backend is paused too if replies already wait for the client, or one of them, or
+        a packet of them in a valve, is incomplete.
         """
         client, sink = self.client, self.backend_side.sink
         pause = pause and client is not None and self.client_side.closing is None
         self.is_paused_for_memory = pause
         self.outbox.client_pauses.switch(PauseReason.MEMORY_SHORT, pause)
         full = client is not None and not client.is_flushed
-        coming = sink is not None and sink.is_in_a_message
+        coming = sink is not None and (
+            sink.is_in_a_message or self.valves.incomplete_from_backend > 0
+        )
         self.client_side.backend_pauses.switch(PauseReason.MEMORY_SHORT, pause and (full or coming))

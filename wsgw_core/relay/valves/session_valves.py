@@ -185,6 +185,11 @@ class SessionValves:
         return self._reported("held_bytes")
 
     @property
+    def incomplete_from_backend(self) -> int:
+        """How many of these bytes have come from the backend, as far as the valves report them."""
+        return self._reported("held_from_backend")
+
+    @property
     def lasting_bytes(self) -> int:
         """Bytes that the valves keep for the session, as far as they report them."""
         return self._reported("lasting_bytes")
@@ -217,8 +222,8 @@ class NoValves:
 
     Attributes:
         receive: see SessionValves; None: the sink calls the client directly.
-        can_hydrate, waiting, replies_wait, held_bytes, incomplete_bytes, lasting_bytes: see
-            SessionValves.
+        can_hydrate, waiting, replies_wait, held_bytes, incomplete_bytes, incomplete_from_backend,
+            lasting_bytes: see SessionValves.
     """
 
     __slots__ = ("_client", "_outbox")
@@ -229,6 +234,7 @@ class NoValves:
     replies_wait = False
     held_bytes = 0
     incomplete_bytes = 0
+    incomplete_from_backend = 0
     lasting_bytes = 0
 
     def __init__(self, client: ClientSide, outbox: Outbox) -> None:

@@ -23,7 +23,7 @@ class Keeping(PassingValve):
     def __init__(self, view: Session, kept: int) -> None:
         super().__init__(view)
         self.lasting_bytes = kept
-        self.held_bytes = 0
+        self.held_bytes = self.held_from_backend = 0
 
 
 class Shelf:
@@ -109,6 +109,31 @@ class Fractional(PassingValve):
 
 class Negative(PassingValve):
     held_bytes = -1
+
+
+@on_virtual_clock
+async def test_backends_with_an_incomplete_packet_are_paused_in_turns() -> None:
+    shelf = Shelf()
+    bench = await RelayBench(valves=(valve(shelf),)).open()
+    watched(bench)
+    [keeping] = shelf.valves
+    connection = bench.blue.connections[0]
+    keeping.held_bytes = 6000  # of the client's packet
+    seen = set()
+    for _ in range(200):
+        await asyncio.sleep(0.02)
+        seen.add((bench.is_reading(), connection.paused))
+    assert seen == {(True, False), (False, False)}
+    keeping.held_from_backend = 6000
+    seen.clear()
+    await asyncio.sleep(ROUNDS)
+    for _ in range(200):
+        await asyncio.sleep(0.02)
+        seen.add((bench.is_reading(), connection.paused))
+    assert seen == {(True, False), (False, True)}
+    keeping.held_bytes = keeping.held_from_backend = 0
+    await asyncio.sleep(ROUNDS)
+    assert (bench.is_reading(), connection.paused) == (True, False)
 
 
 @pytest.mark.parametrize("guilty", [Faulty, Vague, Fractional, Negative])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ import pytest
 from wsgw_core.api import Metrics
 from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.relay.all_sessions.closing_connections import ClosingConnections
-from wsgw_core.relay.all_sessions.memory_watch import MemoryWatch
+from wsgw_core.relay.all_sessions.memory_watch import MemoryWatch, long_reads_within
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 MIB = 1024 * 1024
+READ = 256 * 1024
 BOUND = 64 * MIB
 ROUNDS = 1.0  # seconds in which there are several rounds
 
@@ -181,16 +183,77 @@ async def test_sessions_that_have_their_turn_could_hold_a_sixteenth_of_the_bound
 
 @on_virtual_clock
 async def test_a_client_that_does_not_finish_its_message_loses_its_turn() -> None:
-    bench = Bench(*[MIB] * 64)
+    bench = Bench(*[2 * MIB] * 32)
     for session in bench.sessions:
         session.is_in_a_message = True
     had_a_turn = set()
     for _ in range(20_000):
         await asyncio.sleep(0.05)
         had_a_turn |= {number for number, held in enumerate(bench.held) if not held}
-        if len(had_a_turn) == 64:
+        if len(had_a_turn) == 32:
             break
-    assert len(had_a_turn) == 64
+    assert len(had_a_turn) == 32
+
+
+@on_virtual_clock
+async def test_a_turn_ends_when_the_session_holds_little_again() -> None:
+    bench = Bench(*[MIB] * 64)
+    for session in bench.sessions:
+        session.is_in_a_message = True
+    await asyncio.sleep(0.05)
+    assert bench.held.count(False) == BOUND // 16 // MIB
+    finished = 0
+    for _ in range(90):  # all within a second, which one turn may take
+        await asyncio.sleep(0.01)
+        for session in bench.sessions:
+            if not session.is_paused_for_memory and session.held_bytes:
+                session.held_bytes = 0
+                finished += 1
+    assert finished > 2 * BOUND // 16 // MIB
+
+
+@on_virtual_clock
+async def test_reading_is_resumed_for_as_many_sessions_at_once_as_have_room() -> None:
+    bench = Bench(*[READ] * 256)
+    await asyncio.sleep(ROUNDS)
+    assert all(bench.held)
+    for session in bench.sessions:
+        session.held_bytes = BOUND * 9 // 16 // 256  # less than five eighths of the bound
+    most, reading = 0, 0
+    while reading < 256:
+        await asyncio.sleep(0.001)  # one round at most
+        before, reading = reading, bench.held.count(False)
+        most = max(most, reading - before)
+    room = BOUND * 3 // 4 - BOUND * 9 // 16
+    assert 0 < most <= 2 * room // READ  # chance decides which ones, and how many
+    assert bench.counters.memory_holds.value == 256
+
+
+@on_virtual_clock
+async def test_a_round_that_other_processes_have_delayed_does_not_delay_the_next_one() -> None:
+    bench = Bench(0)
+
+    class Delayed(FakeSession):
+        @property
+        def held_bytes(self) -> int:
+            time.sleep(0.05)  # the machine does something else
+            return BOUND
+
+        @held_bytes.setter
+        def held_bytes(self, value: int) -> None:
+            pass
+
+    bench.sessions[:] = [Delayed()]
+    await asyncio.sleep(0.1)
+    assert bench.watch.used == BOUND
+    bench.sessions[:] = [FakeSession(1000)]
+    await asyncio.sleep(0.1)
+    assert bench.watch.used == 1000
+
+
+def test_fewer_long_reads_fit_into_a_small_bound() -> None:
+    bounds = [None, 1024 * MIB, 128 * MIB, 64 * MIB, MIB]
+    assert [long_reads_within(bound) for bound in bounds] == [16, 16, 16, 8, 1]
 
 
 @on_virtual_clock

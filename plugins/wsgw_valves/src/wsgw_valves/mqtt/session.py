@@ -189,7 +189,12 @@ class MqttSession:
     @property
     def held_bytes(self) -> int:
         """See HoldingValve."""
-        return self._client.waiting_bytes + self._server.waiting_bytes
+        return self._client.waiting_bytes + self.held_from_backend
+
+    @property
+    def held_from_backend(self) -> int:
+        """See HoldingValve."""
+        return self._server.waiting_bytes
 
     @property
     def lasting_bytes(self) -> int:

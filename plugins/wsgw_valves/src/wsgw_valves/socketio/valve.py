@@ -131,7 +131,12 @@ class SocketioSession:
     @property
     def held_bytes(self) -> int:
         """See HoldingValve."""
-        return self._outward.bytes + self._inward.bytes
+        return self._outward.bytes + self.held_from_backend
+
+    @property
+    def held_from_backend(self) -> int:
+        """See HoldingValve."""
+        return self._inward.bytes
 
     @property
     def lasting_bytes(self) -> int:
