@@ -46,6 +46,14 @@ def test_a_proved_connection_restarts_the_count_of_failures() -> None:
     assert breaker.allows(0)
 
 
+def test_with_a_threshold_of_zero_the_first_failure_trips_it() -> None:
+    breaker = Breaker(0)
+    assert breaker.failed(100)
+    assert breaker.connected()
+    breaker.proved()
+    assert breaker.failed(200)
+
+
 @pytest.mark.parametrize("threshold", [-1, -10])
 def test_a_negative_threshold_never_trips(threshold: int) -> None:
     breaker = Breaker(threshold)
