@@ -335,6 +335,17 @@ class TestBusy:
         assert connection.verdict is Verdict.CUT_OFF
 
     @on_virtual_clock
+    async def test_bytes_of_the_moment_in_which_a_check_begins_do_not_answer_it(self) -> None:
+        backend = Backend()
+        began = now()
+        backend.liveness.ask(began)
+        backend.liveness.lived(began)
+        assert backend.liveness.silent_for(began + TIMEOUT - 1) == TIMEOUT - 1
+        backend.liveness.lived(began + 1)
+        assert backend.liveness.silent_for(began + TIMEOUT) == TIMEOUT / 2  # no check since
+        await backend.liveness.close()
+
+    @on_virtual_clock
     async def test_closed_backend_leaves_no_check_running(self) -> None:
         backend = Backend()
         doubting = asyncio.create_task(Connection(backend).live())
