@@ -13,11 +13,11 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # h
 from .command_shop import FAKE_PLUGIN, Shop
 from .tls_ends import TlsFiles
 
-NEEDS_FLASK = """
+NEEDS_MODULE = """
 import sys
 
-print("imported before:", "flask" in sys.modules, file=sys.stderr)
-from flask.config import Config
+print("imported before:", "{package}" in sys.modules, file=sys.stderr)
+import {module}
 """
 
 
@@ -73,9 +73,13 @@ def sources_in(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
     return {value.strip(): source for value, _, source in lines if source}
 
 
-def test_flask_is_imported_only_by_a_plugin_that_needs_it(shop: Shop) -> None:
-    pytest.importorskip("flask")
-    source = textwrap.dedent(FAKE_PLUGIN) + NEEDS_FLASK
+@pytest.mark.parametrize("module", ["django.conf", "flask.config", "jinja2.sandbox"])
+def test_what_dynaconf_supports_is_imported_only_by_a_plugin_that_needs_it(
+    shop: Shop, module: str
+) -> None:
+    package = module.partition(".")[0]
+    pytest.importorskip(package)
+    source = textwrap.dedent(FAKE_PLUGIN) + NEEDS_MODULE.format(package=package, module=module)
     shop.install("acme", "fake", source)
 
     result = shop.run("check", BE_URLS="fake://a:1")

@@ -69,24 +69,24 @@ def load(file: Path | None) -> Configuration:
 
 def read(file: Path | None) -> Configuration:
     """Loads and checks the configuration; see `load_configuration`."""
-    with _flask_hidden():
+    with _hidden("django", "flask", "jinja2"):
         from wsgw_core.loading.configuration import load_configuration  # noqa: PLC0415 - slow
 
     return load_configuration(file, os.environ)
 
 
 @contextmanager
-def _flask_hidden() -> Iterator[None]:
-    """Lets no import find Flask, which dynaconf would import for those who use both.
+def _hidden(*names: str) -> Iterator[None]:
+    """Lets no import find these packages, unless they are imported already.
 
-    That is a tenth of a start. A plugin that needs Flask is imported later, and finds it.
+    dynaconf would import them for those who use both, which is a sixth of a start. A plugin that
+    needs one is imported later, and finds it.
     """
-    if "flask.config" in sys.modules:
-        yield
-        return
     hidden = cast("dict[str, ModuleType | None]", sys.modules)
-    hidden["flask.config"] = None
+    absent = [name for name in names if name not in hidden]
+    hidden.update(dict.fromkeys(absent))
     try:
         yield
     finally:
-        del hidden["flask.config"]
+        for name in absent:
+            del hidden[name]
