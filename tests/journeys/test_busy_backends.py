@@ -18,6 +18,9 @@ from wsgw_core.testing.running_gateway import RunningGateway
 from .conftest import StartAdmin, StartGateway
 from .eventually import until
 
+# Other tests cover both event loops.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 _WORK = 3.0  # seconds
 _TIMEOUT = {"ping-timeout": "1s"}
 END_TO_END = {"frontend": {"address": "127.0.0.1:0", "keepalive": "end-to-end"}}

@@ -16,6 +16,9 @@ from .conftest import StartAdmin, StartGateway
 from .eventually import until
 from .server_process import ServerProcess
 
+# Other tests cover both event loops.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 _LONG = "90s"  # longer than any of these journeys may take
 _BOUND = 60.0
 

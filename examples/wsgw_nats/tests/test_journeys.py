@@ -20,6 +20,9 @@ from wsgw_core.testing.samples import samples
 from .nats_server import NatsServer
 from .workers import Workers
 
+# Other tests cover both event loops.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 _TIMEOUT = 60.0
 
 

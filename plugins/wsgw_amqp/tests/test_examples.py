@@ -10,12 +10,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
 from .workers import Names, Workers
+
+# Other tests cover both event loops.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TIMEOUT = 60.0

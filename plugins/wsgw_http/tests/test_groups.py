@@ -14,6 +14,9 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from .application import TIMEOUT, Application, Recorded
 from .conftest import StartGateway
 
+# Other tests cover both event loops.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 SESSIONS = 10
 
 

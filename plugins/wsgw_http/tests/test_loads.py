@@ -17,6 +17,9 @@ from .application import TIMEOUT, Application, Recorded
 from .conftest import StartGateway, StartRaw
 from .raw_application import flood
 
+# Other tests cover both event loops.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 MIB = 1024 * 1024
 
 

@@ -17,6 +17,9 @@ from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 from .redis_server import TIMEOUT, RedisServer
 from .worker import Worker
 
+# Other tests cover both event loops.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 Start = Callable[..., Awaitable[RedisServer]]
 
 AT_A_TIME = 50

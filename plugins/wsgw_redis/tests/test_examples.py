@@ -10,11 +10,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import connect
 
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
 from .redis_server import TIMEOUT, RedisServer
+
+# Other tests cover both event loops.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 ODD: tuple[str | bytes, ...] = (

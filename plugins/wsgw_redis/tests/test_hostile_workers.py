@@ -15,6 +15,9 @@ from wsgw_core.testing.running_gateway import running_gateway
 from .redis_server import TIMEOUT, RedisServer
 from .worker import Worker
 
+# Other tests cover both event loops.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 Fields = dict[str | bytes, str | bytes]
 
 BYSTANDERS = 20

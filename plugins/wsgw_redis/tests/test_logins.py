@@ -19,6 +19,9 @@ from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 from .redis_server import TIMEOUT, RedisServer, free_port
 from .worker import Worker
 
+# Other tests cover both event loops.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 Start = Callable[..., Awaitable[RedisServer]]
 
 RIGHTS = (

@@ -15,6 +15,9 @@ from .redis_server import RedisServer
 from .talker import check_history, talking, until
 from .worker import Worker
 
+# Other tests cover both event loops.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 
 @pytest.mark.slow
 async def test_twelve_seconds_without_memory_lose_nothing(redis: RedisServer) -> None:

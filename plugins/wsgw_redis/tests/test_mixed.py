@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 
@@ -14,6 +15,9 @@ from wsgw_core.testing.running_gateway import running_gateway
 
 from .redis_server import TIMEOUT, RedisServer, free_port
 from .worker import Worker
+
+# Other tests cover both event loops.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 
 class Application:

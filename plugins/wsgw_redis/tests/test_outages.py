@@ -20,6 +20,9 @@ from .redis_server import TIMEOUT, RedisServer
 from .talker import check_history, talking, until
 from .worker import Worker
 
+# Other tests cover both event loops.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 Start = Callable[..., Awaitable[RedisServer]]
 
 
