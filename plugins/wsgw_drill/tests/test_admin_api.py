@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -35,6 +36,40 @@ async def test_order_is_sent_like_an_operators() -> None:
         await admin.give("drain", "a/b")
 
     assert calls == ["POST /backend/drain/a%2Fb Bearer secret"]
+
+
+LISTED = """[
+    {"id": "blue", "url": "ws://localhost:1001/base"},
+    {"id": "green", "url": "ws://10.0.0.1"},
+    {"id": "red", "url": "wss://[::1]:1003"},
+    {"id": "grey", "url": "ws://other:1003"}
+]"""
+
+
+async def test_backends_have_the_ids_of_the_gateway() -> None:
+    async with answering(LISTED) as (admin, calls):
+        found = await admin.with_ids({"backend-1": 1001, "backend-2": 80})
+
+    assert calls == ["GET /backend/list Bearer secret"]
+    assert found.ids == {"backend-1": "blue", "backend-2": "green"}
+    async with answering('{"result": "success"}') as (admin, calls):
+        await replace(admin, ids=found.ids).give("drain", "backend-1")
+    assert calls == ["POST /backend/drain/blue Bearer secret"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "port", "told"),
+    [
+        (LISTED, 1002, "the gateway has 0 backends with port 1002, not one"),
+        (LISTED, 1003, "the gateway has 2 backends with port 1003, not one"),
+        ('{"result": "failed", "reason": "no"}', 1001, "refused to list its backends: .*no"),
+        ("what?", 1001, "the admin API does not answer: "),
+    ],
+)
+async def test_another_gateway_is_reported(answer: str, port: int, told: str) -> None:
+    async with answering(answer) as (admin, _):
+        with pytest.raises(NotDone, match=told):
+            await admin.with_ids({"backend-1": port})
 
 
 @pytest.mark.parametrize(

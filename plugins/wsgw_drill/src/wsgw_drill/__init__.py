@@ -3,6 +3,7 @@
 demo_command       the command `wsgw demo`
 demo/              the failover that it shows
 drill_command      the command `wsgw drill`
+values             reads the values of its options
 run                runs a drill for the terminal
 processes/         starts and ends servers as processes
 

@@ -51,7 +51,22 @@ class Result:
     @property
     def passed(self) -> bool:
         """Whether everything was as expected."""
-        return not self.growth.failures and not any(row.failures for row in self.rows)
+        return not self.has_failed and not self.slow_ways
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether anything but a time was not as expected."""
+        return bool(self.growth.failures or self.failed_ways)
+
+    @property
+    def failed_ways(self) -> list[str]:
+        """The ways with failures."""
+        return [row.way.name for row in self.rows if row.failures]
+
+    @property
+    def slow_ways(self) -> list[str]:
+        """The ways in which a time was longer than its limit."""
+        return [row.way.name for row in self.rows if row.slow]
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,7 @@ class Drill:
         Raises:
             ProcessFailed: the gateway does not start.
             AddressTaken: a backend's address is in use, or not of this machine.
+            NotDone: the admin API of a running gateway does not answer, or is another's.
             Refused: the gateway refuses the clients of the first way.
         """
         raise_file_limit()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from wsgw_core.cli.config_option import config_option, load
-from wsgw_core.cli.values import DURATION, Number, Parsed, WholeNumber, read_duration
+from wsgw_core.cli.values import DURATION, Number, Parsed, WholeNumber
+
+from . import values
 
 if TYPE_CHECKING:
     from wsgw_core.api import PlayedBackend
@@ -23,101 +24,38 @@ if TYPE_CHECKING:
 _DEATH_PAUSE = 0.05
 _BACK, _BACK_SLOWEST = 0.3, 1.0  # seconds from when a backend listens again
 _WEBSOCKET = "ws"
-_KIND = re.compile(r"[A-Za-z][\w.+-]*")
-_SET_BY_THE_HANDSHAKE = {
-    "connection",
-    "sec-websocket-extensions",
-    "sec-websocket-key",
-    "sec-websocket-version",
-    "upgrade",
-}
-
-
-def _sizes(text: str) -> tuple[int, int]:
-    from wsgw_core.api.options import parse_size  # noqa: PLC0415 - slow
-    from wsgw_core.testing.numbered_message import LARGEST  # noqa: PLC0415 - slow
-
-    low, dots, high = text.partition("..")
-    smallest, largest = int(parse_size(low)), int(parse_size(high if dots else low))
-    if not 1 <= smallest <= largest <= LARGEST:
-        raise ValueError("not a range between 1B and 1MiB")
-    return smallest, largest
-
-
-def _way_and_pause(text: str) -> tuple[str, float]:
-    way, equals, duration = text.partition("=")
-    if not equals:
-        raise ValueError("not a way and a duration such as kill=200ms")
-    return _check_way(way), read_duration(duration)
-
-
-def _url(text: str) -> str:
-    from websockets.exceptions import InvalidURI  # noqa: PLC0415 - slow
-    from websockets.uri import parse_uri  # noqa: PLC0415 - slow
-
-    try:
-        parse_uri(text)
-    except (InvalidURI, ValueError) as error:
-        why = error.msg if isinstance(error, InvalidURI) else error
-        raise ValueError(f"not a URL such as ws://localhost:8080/: {why}") from error
-    return text
-
-
-def _backend(text: str) -> tuple[str, int] | str:
-    from wsgw_core.config.address import parse_address  # noqa: PLC0415 - slow
-
-    if _KIND.fullmatch(text):
-        return text
-    host, port = parse_address(text)
-    return host or "127.0.0.1", port
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise ValueError("not a header such as 'Authorization: Bearer x'")
-    if name.strip().lower() == "host":
-        raise ValueError("set the host with --host")
-    if name.strip().lower() in _SET_BY_THE_HANDSHAKE:
-        raise ValueError("the handshake sets this header itself; leave it out")
-    return name.strip(), value.strip()
-
-
-def _path(text: str) -> str:
-    if not text.startswith("/") or "#" in text or not _is_visible(text):
-        raise ValueError("not a path such as /chat/1 or /chat?room=1, percent-encoded")
-    return text
-
-
-def _host(text: str) -> str:
-    from urllib.parse import urlsplit  # noqa: PLC0415 - rarely needed
-
-    parts = urlsplit(f"//{text}")
-    if not _is_visible(text) or parts.netloc != text or not parts.hostname or parts.port == 0:
-        raise ValueError("not a host such as chat.example.com or chat.example.com:8080")
-    return text
-
-
-def _is_visible(text: str) -> bool:
-    return text.isascii() and text.isprintable() and not set(text) & set(" @*")
 
 
 @click.command(short_help="Break backends under load, and count what is lost.")
 @config_option("Start the gateway with this file, and backends at the addresses in it.")
 @click.option(
     "--url",
-    type=Parsed("URL", _url),
+    type=Parsed("URL", values.url),
     metavar="URL",
     help="Drill a running gateway; needs --backend.",
 )
 @click.option(
     "--backend",
     "given",
-    type=Parsed("kind or address", _backend),
+    type=Parsed("kind or address", values.backend),
     multiple=True,
     metavar="KIND|HOST:PORT",
     help="Kind of the backends that the drill starts, such as http. Default: ws."
     " With --url: address at which that gateway expects a backend; repeat it for each.",
+)
+@click.option(
+    "--admin",
+    type=Parsed("URL", values.admin_url),
+    metavar="URL",
+    help="With --url: the gateway's admin API, such as http://localhost:8081, for the ways that"
+    " drain or fail over a backend.",
+)
+@click.option(
+    "--admin-token-file",
+    "admin_token",
+    type=Parsed("file", values.token_file),
+    metavar="FILE",
+    help="With --admin: file with a token that has the role `operate`.",
 )
 @click.option("--pid", type=int, metavar="PID", help="With --url: process id of the gateway.")
 @click.option(
@@ -156,7 +94,7 @@ def _is_visible(text: str) -> bool:
 )
 @click.option(
     "--size",
-    type=Parsed("sizes", _sizes),
+    type=Parsed("sizes", values.sizes),
     default="64B..64KiB",
     show_default=True,
     metavar="LOW..HIGH",
@@ -208,29 +146,29 @@ def _is_visible(text: str) -> bool:
 @click.option(
     "--pause",
     "pauses",
-    type=Parsed("pause", _way_and_pause),
+    type=Parsed("pause", values.way_and_pause),
     multiple=True,
     metavar="WAY=DURATION",
-    help="Limit of the median pause of a way.",
+    help="Limit of the median pause of a way, and of its other times.",
 )
 @click.option(
     "--header",
     "headers",
-    type=Parsed("header", _header),
+    type=Parsed("header", values.header),
     multiple=True,
     metavar="HEADER",
     help="Header of the clients' handshakes, such as 'Authorization: Bearer x'; may be repeated.",
 )
 @click.option(
     "--path",
-    type=Parsed("path", _path),
+    type=Parsed("path", values.path),
     metavar="PATH",
     help="Path that clients request, with or without a query. Default: one that reaches the route;"
     " with --url, the path of the URL.",
 )
 @click.option(
     "--host",
-    type=Parsed("host", _host),
+    type=Parsed("host", values.host),
     metavar="HOST",
     help="Host header of the clients' handshakes. Default: one that reaches the route, or the host"
     " to which they connect.",
@@ -247,6 +185,8 @@ def drill(  # noqa: PLR0913 - one for each option
     file: Path | None,
     url: str | None,
     given: tuple[tuple[str, int] | str, ...],
+    admin: str | None,
+    admin_token: str | None,
     pid: int | None,
     route: str | None,
     backends: int | None,
@@ -270,8 +210,8 @@ def drill(  # noqa: PLR0913 - one for each option
     """Break backends and clients under load, and report the fate of every message.
 
     Starts its own backends and clients. Without -c or --url it also starts a gateway with stock
-    settings. Exit status: 0 everything was as expected; 1 it was not; 2 the configuration or the
-    command line is not valid.
+    settings. Exit status: 0 everything was as expected; 1 it was not, even if only a time was
+    longer than its limit; 2 the configuration or the command line is not valid.
     """
     from .ways import DEFAULT, WAYS  # noqa: PLC0415 - slow
 
@@ -290,24 +230,29 @@ def drill(  # noqa: PLR0913 - one for each option
     from .stage import Plan  # noqa: PLC0415 - slow
     from .target import WEBSOCKET  # noqa: PLC0415 - slow
 
-    if file is not None and url is not None:
-        raise click.UsageError("--config and --url exclude each other: give one")
     kinds = [each for each in given if isinstance(each, str)]
     addresses = [each for each in given if not isinstance(each, str)]
-    if (url is None) != (not addresses):
-        raise click.UsageError("--url needs --backend HOST:PORT, and the other way round")
-    if kinds and (file is not None or url is not None or len(kinds) > 1):
-        raise click.UsageError("give --backend KIND once, and without --config and --url")
+    _check_target(file, url, kinds, addresses)
+    for option, value, needed, other in (
+        ("--route", route, "--config; with --url, see --path", file),
+        ("--admin", admin, "--url", url),
+        ("--pid", pid, "--url", url),
+        ("--admin-token-file", admin_token, "--admin", admin),
+    ):
+        if value is not None and other is None:
+            raise click.UsageError(f"{option} needs {needed}")
     if replies and (file is not None or url is not None):
         raise click.UsageError("--replies works only without --config and --url")
-    if route is not None and file is None:
-        raise click.UsageError("--route needs --config; with --url, see --path")
     request = Request(path or "", host or "", headers)
     if file is not None:
         target, route, request = _configured(file, route, request)
     else:
         kind = kinds[0] if kinds else _WEBSOCKET
-        target = _target(url, addresses, pid, backends, kind, replies=replies)
+        target = (
+            _running(url, addresses, pid, admin, admin_token)
+            if url is not None
+            else _stock(backends, kind, replies=replies)
+        )
     load = Load(rate, size[0], size[1], request, compress)
     plan = Plan(clients, load, breaks, calm, away)
     death, silence = _DEATH_PAUSE, target.settings.silence
@@ -323,6 +268,17 @@ def drill(  # noqa: PLR0913 - one for each option
     )
     ready = Drill(target, _ways_for(target, names), plan, bounds, duration, route)
     sys.exit(run_drill(ready, json_file))
+
+
+def _check_target(
+    file: Path | None, url: str | None, kinds: list[str], addresses: list[tuple[str, int]]
+) -> None:
+    if file is not None and url is not None:
+        raise click.UsageError("--config and --url exclude each other: give one")
+    if (url is None) != (not addresses):
+        raise click.UsageError("--url needs --backend HOST:PORT, and the other way round")
+    if kinds and (file is not None or url is not None or len(kinds) > 1):
+        raise click.UsageError("give --backend KIND once, and without --config and --url")
 
 
 def _configured(file: Path, name: str | None, given: Request) -> tuple[Target, str | None, Request]:
@@ -342,35 +298,35 @@ def _configured(file: Path, name: str | None, given: Request) -> tuple[Target, s
     return gateway, route.id, request
 
 
-def _target(
-    url: str | None,
+def _running(
+    url: str,
     addresses: list[tuple[str, int]],
     pid: int | None,
-    backends: int | None,
-    kind: str,
-    *,
-    replies: bool,
+    admin: str | None,
+    admin_token: str | None,
 ) -> Target:
-    from .settings import Settings  # noqa: PLC0415 - slow
-    from .target import (  # noqa: PLC0415 - slow
-        Address,
-        RunningGateway,
-        StockGateway,
-    )
+    from .admin_api import AdminApi  # noqa: PLC0415 - slow
+    from .target import Address, RunningGateway  # noqa: PLC0415 - slow
 
-    if url is None:
-        played = _played(kind)
-        count = backends or played.backends
-        return StockGateway(
-            [Address(f"backend-{n}") for n in range(1, count + 1)],
-            settings=Settings(moves_told=played.moves_told, ahead=played.ahead, replies=replies),
-            played=played,
-        )
     there = [
         Address(f"backend-{number}", host, port)
         for number, (host, port) in enumerate(addresses, start=1)
     ]
-    return RunningGateway(url, there, pid)
+    api = None if admin is None else AdminApi(admin, admin_token or "")
+    return RunningGateway(url, there, pid, api)
+
+
+def _stock(backends: int | None, kind: str, *, replies: bool) -> Target:
+    from .settings import Settings  # noqa: PLC0415 - slow
+    from .target import Address, StockGateway  # noqa: PLC0415 - slow
+
+    played = _played(kind)
+    count = backends or played.backends
+    return StockGateway(
+        [Address(f"backend-{n}") for n in range(1, count + 1)],
+        settings=Settings(moves_told=played.moves_told, ahead=played.ahead, replies=replies),
+        played=played,
+    )
 
 
 def _played(kind: str) -> PlayedBackend:
@@ -391,7 +347,7 @@ def _ways_for(target: Target, names: tuple[str, ...]) -> list[Way]:
     """Returns the named ways, or those of the chosen set that suit the gateway."""
     from .ways import DEFAULT, WAYS  # noqa: PLC0415 - slow
 
-    asked = [_check_way(name) for name in dict.fromkeys(names) if name != "all"]
+    asked = [values.known_way(name) for name in dict.fromkeys(names) if name != "all"]
     ways: list[Way] = []
     left_out: dict[str, list[str]] = {}
     for name in WAYS if "all" in names else asked or DEFAULT:
@@ -410,11 +366,3 @@ def _ways_for(target: Target, names: tuple[str, ...]) -> list[Way]:
     for obstacle, them in left_out.items():
         click.echo(f"Left out, because each {obstacle}: {', '.join(them)}.")
     return ways
-
-
-def _check_way(name: str) -> str:
-    from .ways import WAYS  # noqa: PLC0415 - slow
-
-    if name not in WAYS:
-        raise click.UsageError(f"unknown way {name!r}; the ways are: {', '.join(WAYS)}")
-    return name

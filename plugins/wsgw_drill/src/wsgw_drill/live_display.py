@@ -61,7 +61,7 @@ class LiveDisplay:
         if row not in self._done:
             self._done.append(row)
         if not self._console.is_terminal:
-            outcome = "; ".join(row.failures) or "as expected"
+            outcome = "; ".join((*row.failures, *row.slow)) or "as expected"
             self._console.print(f"{self._elapsed()} {row.way.name}: {outcome}", markup=False)
 
     def _elapsed(self) -> str:

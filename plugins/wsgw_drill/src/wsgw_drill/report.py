@@ -49,9 +49,15 @@ def table_of(rows: list[Row]) -> Table:
             *map(str, cells),
             _pauses_text(row),
             "-" if row.memory is None else f"{row.memory / 2**20:.0f}",
-            "[red]failed[/]" if row.failures else "[green]ok[/]",
+            _outcome(row),
         )
     return table
+
+
+def _outcome(row: Row) -> str:
+    if row.failures:
+        return "[red]failed[/]"
+    return "[yellow]slow[/]" if row.slow else "[green]ok[/]"
 
 
 def _pauses_text(row: Row) -> str:
@@ -70,6 +76,8 @@ def as_data(drill: Drill, result: Result) -> dict[str, Any]:
         "machine": platform.platform(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "passed": result.passed,
+        "failed": result.failed_ways,
+        "slow": result.slow_ways,
         "options": {
             "route": drill.route,
             "clients": plan.clients,

@@ -25,14 +25,14 @@ def percentile(values: list[float], share: float) -> float | None:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Limits of median pauses, in seconds.
+    """Limits of times, in seconds.
 
     Attributes:
-        death: for ways in which wsgw sees a backend's end at once.
-        silence: for ways in which a ping must time out first.
-        by_way: limits of single ways, which take precedence.
-        back, back_slowest: limits of clients' median and longest wait after a backend returns.
-        muted: limit of the wait of a message during planned moves.
+        death: of the median pause in ways in which wsgw sees a backend's end at once.
+        silence: of the median pause in ways in which a ping must time out first.
+        by_way: of all times of single ways; they take precedence.
+        back, back_slowest: of clients' median and longest wait after a backend returns.
+        muted: of the wait of a message during planned moves.
     """
 
     death: float
@@ -43,7 +43,7 @@ class Bounds:
     muted: float = math.inf
 
     def of(self, way: Way) -> float | None:
-        """Returns the limit for a way; None: no limit."""
+        """Returns the limit of the median pause of a way; None: no limit."""
         general = {Bound.NONE: None, Bound.DEATH: self.death, Bound.SILENCE: self.silence}
         return self.by_way.get(way.name, general[way.expectation.pause])
 
@@ -58,9 +58,9 @@ class Row:
         verdict: the sums over all rounds.
         undelivered: messages that the gateway counted as undelivered; None: unknown.
         memory: maximum bytes of the gateway's process during the rounds.
-        failures: deviations from the expectation, one line each.
+        failures: deviations from the expectation other than `slow`, one line each.
+        slow: times that were longer than their limits, one line each.
         notes: further facts, one line each.
-        slow: whether pauses are among the failures.
         waits: seconds that clients waited for a backend that listens again.
     """
 
@@ -71,8 +71,8 @@ class Row:
     undelivered: int | None = None
     memory: int | None = None
     failures: list[str] = field(default_factory=list)
+    slow: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    slow: bool = False
     waits: list[float] = field(default_factory=list)
 
     @property
@@ -133,11 +133,10 @@ class Row:
         return None
 
     def judge_pauses(self, bounds: Bounds) -> None:
-        """Compares the pauses with their limits, after all rounds."""
+        """Compares the times with their limits, after all rounds."""
         bound, median = bounds.of(self.way), self.pauses["p50"]
         if bound is not None and median is not None and median > bound:
-            self.slow = True
-            self.failures.append(
+            self.slow.append(
                 f"median pause {median * 1000:.0f} ms, expected at most {bound * 1000:.0f} ms"
             )
         self._judge_waits(bounds)
@@ -150,20 +149,21 @@ class Row:
             return
         found = f"{median * 1000:.0f} ms (median) and {slowest * 1000:.0f} ms (slowest)"
         self.notes.append(f"clients were served {found} after a backend listened again")
-        if median > bounds.back or slowest > bounds.back_slowest:
-            self.slow = True
-            self.failures.append(
-                f"served after {found}, expected at most {bounds.back * 1000:.0f} ms and"
-                f" {bounds.back_slowest * 1000:.0f} ms"
+        most = bounds.by_way.get(self.way.name, bounds.back)
+        most_slowest = bounds.by_way.get(self.way.name, bounds.back_slowest)
+        if median > most or slowest > most_slowest:
+            self.slow.append(
+                f"served after {found}, expected at most {most * 1000:.0f} ms and"
+                f" {most_slowest * 1000:.0f} ms"
             )
 
     def _judge_longest_wait(self, bounds: Bounds) -> None:
         longest = self.verdict.longest_wait
         found = f"a client's message waited {longest * 1000:.0f} ms at most"
         self.notes.append(found)
-        if longest > bounds.muted:
-            self.slow = True
-            self.failures.append(f"{found}, expected {bounds.muted * 1000:.0f} ms")
+        most = bounds.by_way.get(self.way.name, bounds.muted)
+        if longest > most:
+            self.slow.append(f"{found}, expected {most * 1000:.0f} ms")
 
     def as_data(self) -> dict[str, Any]:
         """Returns the data for the JSON report."""
@@ -178,6 +178,7 @@ class Row:
             "memory": self.memory,
             "notes": self.notes,
             "failures": self.failures,
+            "slow": self.slow,
         }
 
 

@@ -226,18 +226,27 @@ class RunningGateway:
         url: for clients.
         addresses: the addresses of its configured backends.
         pid: of its process, to watch its memory; None: unknown.
+        admin: its admin API; None: the drill may not call it.
     """
 
     url: str
     addresses: list[Address]
     pid: int | None = None
-    settings: Settings = field(default_factory=lambda: Settings(steered=False))
+    admin: AdminApi | None = None
     played: PlayedBackend = WEBSOCKET
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
+    @property
+    def settings(self) -> Settings:
+        """See Target. The stock settings, because the gateway's are unknown."""
+        return Settings(steered=self.admin is not None)
+
     async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
-        """See Target."""
-        return DrilledGateway(self.url, self.pid)
+        """See Target. Starts nothing; raises NotDone if the admin API is not this gateway's."""
+        admin = self.admin
+        if admin is not None:
+            admin = await admin.with_ids({each.name: each.port for each in self.addresses})
+        return DrilledGateway(self.url, self.pid, admin=admin)
 
 
 async def _start(

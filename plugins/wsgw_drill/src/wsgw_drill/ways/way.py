@@ -92,7 +92,7 @@ class Way:
         if self.replays and settings.at_most_once:
             return "needs replays, which at-most-once does not have"
         if self.steered and not settings.steered:
-            return "needs an admin API without TLS, and a gateway that the drill starts"
+            return "needs an admin API: with -c one without TLS, with --url that of --admin"
         return None
 
 
