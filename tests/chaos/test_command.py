@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import json
 import os
 import re
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -37,12 +41,13 @@ SMALL = (
 )
 Called = Callable[..., tuple[object, str, str]]
 # Settings of the shell that would change the drill.
+SECRET = "a secret of at least thirty-two bytes"  # noqa: S105 - of these tests
 FOREIGN = {"BE_URLS": "ws://nowhere.invalid:1", "FE_ADDR": "x"}
 
 
 @asynccontextmanager
 async def drilling(
-    *arguments: str, variables: Mapping[str, str] = FOREIGN
+    *arguments: str, variables: Mapping[str, str] = FOREIGN, cwd: Path | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Runs the command; its process is gone at the end of the block."""
     process = await asyncio.create_subprocess_exec(
@@ -52,6 +57,7 @@ async def drilling(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **variables, "TERM": "dumb"},
+        cwd=cwd,
     )
     try:
         yield process
@@ -62,10 +68,10 @@ async def drilling(
 
 
 async def drill(
-    *arguments: str, variables: Mapping[str, str] = FOREIGN
+    *arguments: str, variables: Mapping[str, str] = FOREIGN, cwd: Path | None = None
 ) -> tuple[int | None, str, str]:
     """Runs the command to its end; returns status, stdout and stderr."""
-    async with drilling(*arguments, variables=variables) as process:
+    async with drilling(*arguments, variables=variables, cwd=cwd) as process:
         out, err = await process.communicate()
         return process.returncode, out.decode(), err.decode()
 
@@ -363,13 +369,20 @@ async def wait_until_closed(connection: ServerConnection) -> None:
 @pytest.mark.parametrize(
     ("handler", "admit", "told"),
     [
-        (wait_until_closed, refuse, "a client's handshake was answered with status 403 (not you)"),
+        (
+            wait_until_closed,
+            refuse,
+            (
+                "a client's handshake was answered with status 403 (not you); --header, --path and"
+                " --host change the handshake"
+            ),
+        ),
         (
             close_at_the_first_message,
             None,
             (
-                "a client was closed with 1008 (too much): what clients send (--rate, --size) must"
-                " pass the gateway's valves and limits"
+                "a client was closed with 1008 (too much): what clients send, which follows no"
+                " protocol, must pass the gateway's valves and limits; see --rate and --size"
             ),
         ),
     ],
@@ -394,6 +407,76 @@ def with_failover(file: Path, **failover: object) -> None:
     three_routes(file)
     data = yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump({**data, "failover": failover}))
+
+
+def with_plugins(file: Path, **sections: object) -> None:
+    """Writes a file with two backends and sections of plugins."""
+    frontend, admin, *ports = free_ports(4)
+    data = {
+        "server": {
+            "frontend": {"address": f"127.0.0.1:{frontend}"},
+            "admin": {"address": f"127.0.0.1:{admin}"},
+        },
+        "upstream": {"backends": [{"url": f"ws://127.0.0.1:{port}"} for port in ports]},
+    }
+    file.write_text(yaml.safe_dump({**data, **sections}))
+
+
+def token() -> str:
+    """Returns a token that is valid for an hour, signed with the secret."""
+    claims = {"exp": int(time.time()) + 3600}
+    parts = [json.dumps(part).encode() for part in ({"alg": "HS256"}, claims)]
+    signed = b".".join(map(_encoded, parts))
+    signature = hmac.digest(SECRET.encode(), signed, "sha256")
+    return (signed + b"." + _encoded(signature)).decode()
+
+
+def _encoded(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("plugin", "told"),
+    [
+        (
+            {"gates": [{"kind": "jwt", "keys-file": "key", "algorithms": "HS256"}]},
+            "status 401 (a token is required); --header, --path and --host change the handshake",
+        ),
+        (
+            {"valves": [{"kind": "mqtt"}]},
+            "1008 (a packet before CONNECT): what clients send, which follows no protocol, must",
+        ),
+    ],
+)
+async def test_plugin_of_users_file_that_takes_no_drill_is_reported(
+    tmp_path: Path, plugin: dict[str, Any], told: str
+) -> None:
+    file = tmp_path / "wsgw.yaml"
+    (tmp_path / "key").write_text(SECRET)
+    with_plugins(file, **plugin)
+
+    status, out, _ = await drill(*SMALL, "--way=kill", "-c", str(file), variables={}, cwd=tmp_path)
+
+    assert status == 1
+    assert told in " ".join(out.split())
+
+
+@pytest.mark.slow
+async def test_gate_of_users_file_admits_clients_with_the_token_in_a_header(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "wsgw.yaml"
+    (tmp_path / "key").write_text(SECRET)
+    with_plugins(file, gates=[{"kind": "jwt", "keys-file": "key", "algorithms": "HS256"}])
+
+    status, out, err = await drill(
+        *(*SMALL, "--way=kill", "-c", str(file), "--header", f"Authorization: Bearer {token()}"),
+        variables={},
+        cwd=tmp_path,
+    )
+
+    assert (status, err) == (0, ""), out
 
 
 @pytest.mark.slow

@@ -124,8 +124,9 @@ class LoadClient:
                 receiving.cancel()
             if self.record.close_code in _OF_REFUSALS:
                 raise Refused(
-                    f"a client was closed with {self.record.close}: what clients send (--rate,"
-                    " --size) must pass the gateway's valves and limits"
+                    f"a client was closed with {self.record.close}: what clients send, which"
+                    " follows no protocol, must pass the gateway's valves and limits; see --rate"
+                    " and --size"
                 )
 
     async def send_and_close(self, url: str, count: int) -> None:
@@ -286,4 +287,7 @@ def _refusal_text(error: InvalidStatus) -> str:
     response = error.response
     said = (response.body or b"").decode(errors="replace").strip().partition("\n")[0]
     shown = f" ({said[:_SHOWN]})" if said.isprintable() and said else ""
-    return f"a client's handshake was answered with status {response.status_code}{shown}"
+    return (
+        f"a client's handshake was answered with status {response.status_code}{shown}; --header,"
+        " --path and --host change the handshake"
+    )
