@@ -11,7 +11,7 @@ from aiohttp import web
 from ..config.admin_token import AdminToken, Role
 from ..config.patterns import OriginPattern, normal_host
 from ..config.server_options import AdminOptions
-from ..frontend.allowed_origins import AllowedOrigins
+from ..frontend.allowed_origins import is_origin_allowed
 from ..frontend.server_tls import client_subject
 from .answers import failed
 
@@ -33,7 +33,7 @@ class Guard:
 
     def __init__(self, options: AdminOptions) -> None:
         self._tokens = options.tokens
-        self._origins = AllowedOrigins(options.allowed_origins) if options.allowed_origins else None
+        self._origins = options.allowed_origins
         self._scheme = "https" if options.tls else "http"
         self._own_hosts = {"localhost", options.address.host.lower()}
         self._allowed_hosts = options.allowed_hosts
@@ -91,7 +91,7 @@ class Guard:
                     403, "pages of other sites may not call; see server.admin.allowed-origins"
                 )
             return
-        if self._origins is not None and self._origins.allow(origin):
+        if self._origins and is_origin_allowed(origin, self._origins):
             return
         try:
             own = OriginPattern.parse(f"{self._scheme}://{request.headers.get('Host', '')}")

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from typing import cast
 
 from ..api import CloseCause, Handshake, Headers, Limits, ReadBatch, Refusal, Turns
+from ..api.rare_warning import RareWarning
 from ..cancellation import is_cancelled
+from ..config.patterns import OriginPattern
 from ..metrics.counters import GatewayCounters
 from ..relay.session.session import Session
 from ..relay.session.session_opener import Refused, SessionOpener
 from ..websocket import CompressionOptions, HeadReader, HeadTooLarge, StrayByte, session_ends
 from . import answers
 from .admission import Admission
-from .allowed_origins import AllowedOrigins
+from .allowed_origins import is_origin_allowed
 from .bad_request import BadRequest
 from .client_socket import ClientSocket
 from .forwarded import Peer
-from .polling_clients import PollingClients
+from .polling_clients import note_polling
 from .request_head import RequestHead, WebSocketRequest
 from .request_headers import RequestHeaders
 from .server_tls import client_subject
@@ -37,12 +39,14 @@ class HandshakeSettings:
     """The settings of all handshakes of a gateway.
 
     Attributes:
+        origins: the allowed ones; without any, all are allowed.
         turns: the turns in which heads are processed, so that many at once do not delay others.
+        polling: logs clients that ask for long polling.
     """
 
     opener: SessionOpener
     admission: Admission
-    origins: AllowedOrigins
+    origins: tuple[OriginPattern, ...]
     proxies: TrustedProxies
     request_headers: RequestHeaders
     limits: Limits
@@ -54,7 +58,7 @@ class HandshakeSettings:
     turns: Turns
     counters: GatewayCounters
     logger: logging.Logger
-    polling: PollingClients
+    polling: RareWarning
     end_to_end: bool = False
 
 
@@ -170,7 +174,7 @@ class ClientHandshake(asyncio.Protocol):
             else:
                 settings.counters.handshakes_malformed.value += 1
             if error.status == 426:
-                settings.polling.note(head, self._peer[0])
+                note_polling(head, self._peer[0], settings.polling)
             self._refuse(error.status, error.text, error.headers)
             return
         forwarded_for = request.headers.get_all("X-Forwarded-For")
@@ -179,7 +183,7 @@ class ClientHandshake(asyncio.Protocol):
         if refusal is not None:
             self._not_admitted(refusal)
             return
-        if not settings.origins.allow(request.headers.get("Origin")):
+        if not is_origin_allowed(request.headers.get("Origin"), settings.origins):
             settings.counters.origins_refused.value += 1
             self._refuse(403, "origin not allowed")
             return

@@ -12,29 +12,20 @@ from ..one_line import one_line, shortened
 _POLLING = re.compile(rb"\S+ ([^\s?]*)\?(?:\S*&)?transport=polling(?:&\S*)? ")
 
 
-class PollingClients:
-    """Logs requests of Socket.IO clients that begin with long polling, at INFO, once a minute.
+def note_polling(head: bytes, peer: str, log: RareWarning) -> None:
+    """Logs a request of a Socket.IO client that begins with long polling, at INFO.
 
     Args:
-        logger: of the gateway.
+        head: the head of a request that is no opening handshake.
+        peer: the client's address.
+        log: the gateway's, for this alone.
     """
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self._log = RareWarning(logger)
-
-    def note(self, head: bytes, peer: str) -> None:
-        """Logs a request if it begins long polling.
-
-        Args:
-            head: the head of a request that is no opening handshake.
-            peer: the client's address.
-        """
-        match = _POLLING.match(head.removeprefix(b"\r\n"))
-        if match is not None:
-            self._log(
-                "client %s: a Socket.IO client asks for long polling at %s and is answered 426;"
-                " it needs the option transports: ['websocket']",
-                peer,
-                shortened(one_line(match[1].decode("latin-1"))),
-                level=logging.INFO,
-            )
+    match = _POLLING.match(head.removeprefix(b"\r\n"))
+    if match is not None:
+        log(
+            "client %s: a Socket.IO client asks for long polling at %s and is answered 426;"
+            " it needs the option transports: ['websocket']",
+            peer,
+            shortened(one_line(match[1].decode("latin-1"))),
+            level=logging.INFO,
+        )

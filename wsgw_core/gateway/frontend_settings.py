@@ -6,14 +6,13 @@ import logging
 from collections.abc import Callable
 
 from ..api import Clock, ReadBatch, Turns
+from ..api.rare_warning import RareWarning
 from ..config.gateway_config import GatewayConfig
 from ..file_limit import session_capacity
 from ..frontend.admission import Admission
-from ..frontend.allowed_origins import AllowedOrigins
 from ..frontend.client_timeouts import ClientTimeouts
 from ..frontend.forwarded import Forwarding
 from ..frontend.handshake import HandshakeSettings
-from ..frontend.polling_clients import PollingClients
 from ..frontend.request_headers import RequestHeaders
 from ..frontend.trusted_proxies import TrustedProxies
 from ..metrics.counters import GatewayCounters
@@ -46,7 +45,7 @@ def handshake_settings(
     return HandshakeSettings(
         opener=opener,
         admission=admission,
-        origins=AllowedOrigins(server.frontend.allowed_origins),
+        origins=server.frontend.allowed_origins,
         proxies=proxies,
         request_headers=RequestHeaders(
             server.block_headers,
@@ -67,7 +66,7 @@ def handshake_settings(
         turns=turns,
         counters=counters,
         logger=logger,
-        polling=PollingClients(logger),
+        polling=RareWarning(logger),
         end_to_end=server.frontend.keepalive == "end-to-end",
     )
 

@@ -13,13 +13,12 @@ from websockets.http11 import Response
 from websockets.streams import StreamReader
 
 from wsgw_core.api import HandshakeGate, Headers, Limits, ReadBatch, Turns
+from wsgw_core.api.rare_warning import RareWarning
 from wsgw_core.config.address import Address
 from wsgw_core.frontend.admission import Admission
-from wsgw_core.frontend.allowed_origins import AllowedOrigins
 from wsgw_core.frontend.forwarded import Forwarding
 from wsgw_core.frontend.frontend_server import FrontendServer
 from wsgw_core.frontend.handshake import HandshakeSettings
-from wsgw_core.frontend.polling_clients import PollingClients
 from wsgw_core.frontend.request_headers import RequestHeaders
 from wsgw_core.frontend.trusted_proxies import TrustedProxies
 from wsgw_core.relay.all_sessions.routes import Route, Routes
@@ -116,7 +115,7 @@ class FrontendBench:
         self.settings = HandshakeSettings(
             opener=self.opener,
             admission=Admission(TrustedProxies(), self.relay.counters, self.relay.context.clock),
-            origins=AllowedOrigins(),
+            origins=(),
             proxies=TrustedProxies(),
             request_headers=RequestHeaders(
                 ("X-Secret",),
@@ -132,7 +131,7 @@ class FrontendBench:
             turns=Turns(),
             counters=self.relay.counters,
             logger=logging.getLogger("wsgw.test"),
-            polling=PollingClients(logging.getLogger("wsgw.test")),
+            polling=RareWarning(logging.getLogger("wsgw.test")),
         )
         self.frontend = FrontendServer(Address("127.0.0.1", 0), self.settings)
         self._clients: list[RawClient] = []

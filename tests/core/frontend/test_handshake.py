@@ -10,7 +10,6 @@ import pytest
 
 from wsgw_core.api import Close, Handshake, Headers, Limits, Refusal
 from wsgw_core.config.patterns import OriginPattern
-from wsgw_core.frontend.allowed_origins import AllowedOrigins
 from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable
 
 from ..websocket.raw_frames import CLOSE, TEXT, RawFrame, close_frame, frame, read_frame
@@ -215,7 +214,7 @@ class TestRefused:
 
     async def test_a_browser_from_another_site_is_refused_and_counted(self) -> None:
         async with FrontendBench() as bench:
-            origins = AllowedOrigins([OriginPattern.parse("https://app.example")])
+            origins = (OriginPattern.parse("https://app.example"),)
             bench.frontend.serve_by(replace(bench.settings, origins=origins), None)
             evil = request("Origin: https://evil.example")
             status, _, body = await bench.refusal(evil)

@@ -6,6 +6,8 @@ import logging
 
 import pytest
 
+from wsgw_core.frontend.polling_clients import note_polling
+
 from .frontend_bench import FrontendBench, request
 
 
@@ -55,7 +57,8 @@ async def test_other_requests_are_not_logged(
 async def test_the_log_line_is_short(path: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "wsgw.test")
     async with FrontendBench() as bench:
-        bench.settings.polling.note(f"GET {path}?transport=polling HTTP/1.1".encode(), "192.0.2.1")
+        head = f"GET {path}?transport=polling HTTP/1.1".encode()
+        note_polling(head, "192.0.2.1", bench.settings.polling)
     text = caplog.records[-1].getMessage()
     assert "Socket.IO" in text
     assert len(text) < 1000
