@@ -311,6 +311,20 @@ class TestMessages:
             await bench.to_client(answer(PUBREC, 1))
             assert await bench.fail_over(CONNACK) == [CONNECT]
 
+    async def test_releases_of_all_identifiers_are_a_few_messages(self) -> None:
+        identifiers = range(1, 65_536)
+        async with bench_of() as bench:
+            await connected(bench)
+            for at in range(0, len(identifiers), 4000):
+                packets = [publish(b"a", each, 2) for each in identifiers[at : at + 4000]]
+                await bench.to_client(b"".join(packets))
+            count = len(bench.client.received)
+            assert await bench.fail_over(CONNACK) == [CONNECT]
+            released = [each.data for each in bench.client.received[count:]]
+            assert b"".join(released) == b"".join(answer(PUBREL, each) for each in identifiers)
+            assert max(map(len, released)) == 64 * 1024
+            assert len(released) == 4
+
     async def test_acknowledgements_reach_no_other_broker(self) -> None:
         async with bench_of() as bench:
             await connected(bench)

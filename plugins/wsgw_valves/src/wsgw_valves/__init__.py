@@ -5,6 +5,7 @@ dial_request     a handshake as a dial request, which templates and fields read
 broker_settings  the options of valves for brokers
 session_memory   limits what a valve remembers for a session
 asked_calls      a backend's calls that the client has not answered
+bounded_json     parses JSON in bounded time
 json_path        finds values of JSON documents by paths
 safe_pattern     regular expressions from the configuration
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic_core import from_json
+from ..bounded_json import read_json
 
 _OF_CLIENT = b'subscribe"'  # of `unsubscribe`, too
 _RESTART = b'"server_restart"'
@@ -64,7 +64,7 @@ def _read(data: bytes, max_size: int) -> dict[str, object]:
     if len(data) > max_size:
         return {}
     try:
-        message = from_json(data)
+        message = read_json(data)
     except ValueError:
         return {}
     return message if isinstance(message, dict) else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pydantic_core import from_json
+from ..bounded_json import read_json
 
 _SPACE = rb"[ \t\r\n]*+"
 _COLON = _SPACE + b":" + _SPACE
@@ -46,7 +46,7 @@ def read_object(data: bytes, max_size: int) -> dict[str, object]:
     if len(data) > max_size:
         return {}
     try:
-        found = from_json(data)
+        found = read_json(data)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

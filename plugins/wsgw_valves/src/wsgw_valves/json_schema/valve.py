@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jsonschema_rs import ValidationError, Validator
-from pydantic_core import from_json
 
 from wsgw_core.api import (
     BINARY,
@@ -22,6 +21,7 @@ from wsgw_core.api import (
     run_in_thread,
 )
 
+from ..bounded_json import TooManyContainers, read_json
 from .schema import MOST_BYTES, read_schema
 from .settings import JsonSchemaSettings
 
@@ -104,7 +104,9 @@ class _Check:
         if message.size > self._most:
             return "size", "the message is too large to check"
         try:
-            found = from_json(message.data, allow_inf_nan=False)
+            found = read_json(message.data, allow_inf_nan=False)
+        except TooManyContainers:
+            return "size", "the message is too large to check"
         except ValueError:
             return "json", "the message is not JSON"
         schema = self._schema.value

@@ -5,7 +5,9 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
+
+from ..bounded_json import read_json
 
 _OPENING = (b"{", b"[")
 _LONGEST_ID = 255  # bytes; peers choose what is kept
@@ -16,7 +18,7 @@ def document_of(data: bytes) -> Any:
     if not data.startswith(_OPENING) and not data.lstrip(b" \t\r\n").startswith(_OPENING):
         return None
     try:
-        return from_json(data)
+        return read_json(data)
     except ValueError:
         return None
 

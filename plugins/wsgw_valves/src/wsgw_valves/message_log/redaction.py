@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
+from ..bounded_json import read_json
 from ..json_path import JsonPath
 from ..safe_pattern import SafePattern, compiled
 
@@ -67,7 +68,7 @@ class Redaction:
 
     def _without_values(self, data: bytes) -> bytes:
         try:
-            document = from_json(data)
+            document = read_json(data)
         except ValueError:
             raise Unredactable("not-json") from None
         for path in self._paths:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from . import packets
 from .packets import FAILURE, PUBACK, PUBREC, PUBREL, body_of, identifier_of, reason_of
+
+_RELEASE = bytes((PUBREL << 4 | 2, 2))  # before the identifier
+_MOST_JOINED = 16_384  # packets in one message
 
 
 class BrokersMessages:
@@ -45,14 +47,15 @@ class BrokersMessages:
         return True
 
     def lose(self) -> list[bytes]:
-        """Drops all messages; returns PUBRELs for the client's messages of QoS 2.
+        """Drops all messages; returns PUBRELs for the client's messages of QoS 2, joined.
 
         The client has these messages, and waits for a PUBREL that only the lost broker would send.
+        There may be one for each of 65,535 identifiers, so they are joined.
         """
-        releases = [
-            packets.packet(PUBREL << 4 | 2, identifier.to_bytes(2, "big"))
+        owed = [
+            _RELEASE + identifier.to_bytes(2, "big")
             for identifier, quality in self._open.items()
             if quality == 2
         ]
         self._open.clear()
-        return releases
+        return [b"".join(owed[at : at + _MOST_JOINED]) for at in range(0, len(owed), _MOST_JOINED)]

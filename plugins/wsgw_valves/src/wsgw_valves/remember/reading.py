@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import from_json
-
 from wsgw_core.api import Message
 
+from ..bounded_json import read_json
 from ..json_path import MISSING
 
 _OPENING = (b"{", b"[")
@@ -34,7 +33,7 @@ class Reading:
             self._is_read = True
             if self.data.lstrip(b" \t\r\n").startswith(_OPENING):
                 try:
-                    self._document = from_json(self.data)
+                    self._document = read_json(self.data)
                 except ValueError:
                     self._document = MISSING
         return self._document

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
+from ..bounded_json import read_json
 from ..json_path import MISSING
 from ..session_memory import SessionMemory
 from .settings import RoomRule
@@ -104,7 +105,7 @@ class Rooms:
 
 def _arguments(body: bytes) -> list[Any] | None:
     try:
-        event = from_json(body)
+        event = read_json(body)
     except ValueError:
         return None
     return event[1:] if isinstance(event, list) else None
