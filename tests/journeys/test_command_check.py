@@ -454,3 +454,32 @@ def test_check_does_not_open_the_objects_it_makes(fake: Shop) -> None:
 
     assert result.returncode == 0
     assert result.stderr.splitlines() == ["made "]
+
+
+def test_check_warns_of_valves_that_fit_none_of_the_backends(shop: Shop) -> None:
+    file = shop.config(
+        """\
+        upstream:
+          backends:
+            - url: amqp://a:1
+            - url: http://b:1
+            - url: redis://c:1
+            - url: ws://d:1
+        valves:
+          - kind: actioncable
+          - kind: graphql
+          - kind: mqtt
+          - kind: socketio
+          - kind: stomp
+          - kind: jsonrpc
+        """
+    )
+
+    result = shop.run("check", "-c", file)
+
+    assert result.returncode == 0
+    assert result.stderr.splitlines() == [
+        f"wsgw: {file}:{line}: valves[{line - 8}].kind: its protocol needs a server with a"
+        " connection for each client; backends of kind amqp, http, redis have none"
+        for line in range(8, 13)
+    ]

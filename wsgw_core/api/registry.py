@@ -37,7 +37,7 @@ class PluginContext:
 
 @dataclass(frozen=True, slots=True)
 class Registration(Generic[FactoryT]):
-    """One kind: its role, its options model and its factory."""
+    """One kind: its role, its options model and its factory; see Registry.add."""
 
     role: str
     kind: str
@@ -45,6 +45,8 @@ class Registration(Generic[FactoryT]):
     factory: FactoryT
     schemes: tuple[str, ...]
     played: PlayedBackend | None = None
+    connectionless: bool = False
+    needs_connection: bool = False
 
 
 class Registry(Generic[FactoryT]):
@@ -62,6 +64,8 @@ class Registry(Generic[FactoryT]):
         *,
         schemes: Sequence[str] = (),
         played: PlayedBackend | None = None,
+        connectionless: bool = False,
+        needs_connection: bool = False,
     ) -> None:
         """Registers one kind. A plugin's hook calls this at start.
 
@@ -73,6 +77,10 @@ class Registry(Generic[FactoryT]):
             schemes: further URL schemes that stand for this kind, besides its name (backends only).
             played: how `wsgw drill --backend KIND` plays such a backend (backends only). None: the
                 drill cannot play it.
+            connectionless: whether the application gets each message by itself, and has no
+                connection for each session (backends only).
+            needs_connection: whether the servers of its protocol know a client by its connection
+                (valves only). `wsgw check` warns if a backend is connectionless.
 
         Raises:
             PluginError: the kind or a scheme is registered already, or `schemes` is a string.
@@ -88,7 +96,14 @@ class Registry(Generic[FactoryT]):
                     f" and {kind!r}"
                 )
         registration = Registration(
-            self.role, kind, options, factory, tuple(dict.fromkeys(schemes)), played
+            self.role,
+            kind,
+            options,
+            factory,
+            tuple(dict.fromkeys(schemes)),
+            played,
+            connectionless,
+            needs_connection,
         )
         self._by_name.update(dict.fromkeys(names, registration))
 

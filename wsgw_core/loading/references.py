@@ -46,11 +46,34 @@ def without_effect(config: GatewayConfig, specs: PluginSpecs, origins: Origins) 
 def option_warnings(config: GatewayConfig, specs: PluginSpecs, origins: Origins) -> list[str]:
     """Returns a line for each key with a doubtful value; see `Options.warnings`."""
     limits = config.limits.for_plugins()
-    return origins.in_order(
-        origins.problem((*path, key), warning)
+    doubts = [
+        ((*path, key), warning)
         for path, model in all_options(config, specs)
         for key, warning in (*model.warnings(limits), *_forgotten_units(path, model, origins))
-    )
+    ]
+    doubts += dict.fromkeys(_unfit_valves(config, specs))
+    return origins.in_order(origins.problem(path, warning) for path, warning in doubts)
+
+
+def _unfit_valves(config: GatewayConfig, specs: PluginSpecs) -> Iterator[tuple[KeyPath, str]]:
+    """Finds valves of protocols that the backends behind them cannot speak."""
+    places: list[tuple[KeyPath, PluginSpecs, PluginSpecs]] = [((), specs, specs)]
+    if config.routes:
+        places = [
+            (
+                () if options.valves is None else ("routes", number),
+                specs if options.valves is None else own,
+                specs if options.backends is None else own,
+            )
+            for number, (options, own) in enumerate(zip(config.routes, specs.routes, strict=True))
+        ]
+    for path, with_valves, with_backends in places:
+        backends = (each.registration for each in with_backends.backends)
+        kinds = sorted({each.kind for each in backends if each.connectionless})
+        for number, valve in enumerate(with_valves.valves):
+            if kinds and valve.registration.needs_connection:
+                text = "its protocol needs a server with a connection for each client; backends of"
+                yield (*path, "valves", number, "kind"), f"{text} kind {', '.join(kinds)} have none"
 
 
 def _forgotten_units(path: KeyPath, model: Options, origins: Origins) -> Iterator[tuple[str, str]]:

@@ -135,3 +135,78 @@ def test_warnings_name_their_places() -> None:
         update={"limits": config.limits.model_copy(update={"max_fragments": 5})}
     )
     assert option_warnings(patient, specs, Origins(known)) == []
+
+
+def backend_spec(kind: str, *, connectionless: bool) -> BackendSpec:
+    one: Registration[Any] = Registration(
+        "backend", kind, Outer, lambda *_: None, (), connectionless=connectionless
+    )
+    return BackendSpec(BackendEntry(kind=kind, id=kind), one, WITHOUT)
+
+
+def valve_spec(kind: str, *, needs_connection: bool) -> PluginSpec:
+    one: Registration[Any] = Registration(
+        "valve", kind, Outer, lambda *_: None, (), needs_connection=needs_connection
+    )
+    return PluginSpec(one, WITHOUT)
+
+
+SOCKETS = backend_spec("sockets", connectionless=False)
+QUEUE, TOPIC = (backend_spec(kind, connectionless=True) for kind in ("queue", "topic"))
+CALLS = valve_spec("calls", needs_connection=False)
+CHAT = valve_spec("chat", needs_connection=True)
+NEEDED = "its protocol needs a server with a connection for each client; backends of kind"
+
+
+@pytest.mark.parametrize(
+    ("backends", "valves", "warnings"),
+    [
+        ((SOCKETS,), (CHAT,), []),
+        ((QUEUE,), (CALLS,), []),
+        ((), (CHAT,), []),
+        ((QUEUE, SOCKETS), (CALLS, CHAT), [f"valves[1].kind: {NEEDED} queue have none"]),
+        ((TOPIC, QUEUE, TOPIC), (CHAT,), [f"valves[0].kind: {NEEDED} queue, topic have none"]),
+    ],
+)
+def test_valves_that_need_connections_warn_of_backends_without_any(
+    backends: tuple[BackendSpec, ...], valves: tuple[PluginSpec, ...], warnings: list[str]
+) -> None:
+    config = GatewayConfig.model_validate({"upstream": {"backends": [{"url": "ws://a"}]}})
+    specs = PluginSpecs(backends, valves)
+    assert option_warnings(config, specs, Origins()) == warnings
+
+
+def test_valves_of_a_route_warn_of_the_backends_of_this_route() -> None:
+    def backends(host: str) -> dict[str, Any]:
+        return {"backends": [{"url": f"ws://{host}"}]}
+
+    valve: dict[str, Any] = {"valves": [{"kind": "chat"}]}
+    routes = [
+        {"id": "shares-both", "paths": ["/a"]},
+        {"id": "own-backends", "paths": ["/b"], **backends("b")},
+        {"id": "own-valves", "paths": ["/c"], **valve},
+        {"id": "own", "paths": ["/d"], **backends("d"), **valve},
+        {"id": "fits", **backends("e"), **valve},
+    ]
+    config = GatewayConfig.model_validate(
+        {
+            "upstream": {"backends": [{"url": "ws://a"}]},
+            "valves": [{"kind": "chat"}],
+            "routes": routes,
+        }
+    )
+    specs = PluginSpecs(
+        (SOCKETS,),
+        (CHAT,),
+        routes=(
+            PluginSpecs(()),
+            PluginSpecs((QUEUE,)),
+            PluginSpecs((), (CHAT,)),
+            PluginSpecs((TOPIC,), (CHAT,)),
+            PluginSpecs((SOCKETS,), (CHAT,)),
+        ),
+    )
+    assert option_warnings(config, specs, Origins()) == [
+        f"valves[0].kind: {NEEDED} queue have none",
+        f"routes[3].valves[0].kind: {NEEDED} topic have none",
+    ]

@@ -37,4 +37,6 @@ PLAYED = PlayedBackend(
 @hookimpl
 def wsgw_register_backends(registry: BackendRegistry) -> None:
     """Registers the kind and its URL schemes."""
-    registry.add("amqp", AmqpSettings, AmqpBackend, schemes=("amqps",), played=PLAYED)
+    registry.add(
+        "amqp", AmqpSettings, AmqpBackend, schemes=("amqps",), played=PLAYED, connectionless=True
+    )

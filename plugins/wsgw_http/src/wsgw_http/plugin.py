@@ -39,4 +39,6 @@ _PLAYED = PlayedBackend(
 @hookimpl
 def wsgw_register_backends(registry: BackendRegistry) -> None:
     """Registers the kind and its URL schemes."""
-    registry.add("http", HttpSettings, HttpBackend, schemes=("https",), played=_PLAYED)
+    registry.add(
+        "http", HttpSettings, HttpBackend, schemes=("https",), played=_PLAYED, connectionless=True
+    )

@@ -19,6 +19,7 @@ def wsgw_register_backends(registry: BackendRegistry) -> None:
         RedisSettings,
         RedisBackend,
         schemes=SCHEMES,
+        connectionless=True,
         played=PlayedBackend(
             "wsgw_redis.played",
             "redis://{address}",

@@ -49,15 +49,17 @@ def wsgw_register_gates(registry: GateRegistry) -> None:
 @hookimpl
 def wsgw_register_valves(registry: ValveRegistry) -> None:
     """Registers the valves."""
-    registry.add("actioncable", ActioncableSettings, per_session(ActioncableValve))
-    registry.add("graphql", GraphqlSettings, GraphqlValve)
+    registry.add(
+        "actioncable", ActioncableSettings, per_session(ActioncableValve), needs_connection=True
+    )
+    registry.add("graphql", GraphqlSettings, GraphqlValve, needs_connection=True)
     registry.add("json-schema", JsonSchemaSettings, JsonSchemaValve)
     registry.add("jsonrpc", JsonRpcSettings, per_session(JsonRpcValve))
     registry.add("message-log", MessageLogSettings, MessageLogValve)
-    registry.add("mqtt", MqttSettings, MqttValve)
+    registry.add("mqtt", MqttSettings, MqttValve, needs_connection=True)
     registry.add("ocpp", OcppSettings, per_session(OcppValve))
     registry.add("rate-limit", RateLimitSettings, RateLimitValve)
     registry.add("remember", RememberSettings, per_session(RememberValve))
-    registry.add("socketio", SocketioSettings, SocketioValve)
-    registry.add("stomp", StompSettings, StompValve)
+    registry.add("socketio", SocketioSettings, SocketioValve, needs_connection=True)
+    registry.add("stomp", StompSettings, StompValve, needs_connection=True)
     registry.add("yjs", YjsSettings, per_session(YjsValve))
