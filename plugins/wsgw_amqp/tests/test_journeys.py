@@ -81,6 +81,46 @@ async def ask(client: ClientConnection, text: str) -> str | bytes:
 Got = tuple[pika.spec.Basic.Deliver, pika.BasicProperties, bytes]
 
 
+def take(url: str, queue: str, until_type: str) -> list[str]:
+    """Takes messages up to the first of a type, and one second longer; returns their ids."""
+    ids: list[str] = []
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    channel = connection.channel()
+    is_over = False
+    for method, properties, _ in channel.consume(queue, inactivity_timeout=1):
+        if method is None:
+            if is_over:
+                break
+            continue
+        ids.append(str(properties.message_id))
+        channel.basic_ack(method.delivery_tag)
+        is_over = is_over or properties.type == until_type
+    connection.close()
+    return ids
+
+
+async def test_session_that_moves_to_a_reloaded_backend_has_one_disconnect_event(
+    broker_url: str,
+) -> None:
+    names = Names()
+    options: dict[str, Any] = {"events": ["connect", "message", "disconnect"]}
+    async with (
+        asyncio.timeout(TIMEOUT),
+        journey(broker_url, names=names, works=False, **options) as (gateway, _),
+    ):
+        async with connect(gateway.url) as client:
+            await client.send("before")
+            (session,) = gateway.gateway.sessions
+            backend = {"id": "queue", "url": broker_url, **names.options, **options}
+            await gateway.reload({"upstream": {"backends": [{**backend, "heartbeat": "9s"}]}})
+            assert session.fail_over()
+            while session.reconnects == 0:  # noqa: ASYNC110 - there is no event to wait for
+                await asyncio.sleep(0.01)
+            await client.send("after")
+        taken = await asyncio.to_thread(take, broker_url, names.queue, "wsgw.disconnect")
+    assert taken == [f"{session.id}-{end}" for end in ("c0", "1", "c1", "2", "d")]
+
+
 def answer_two(url: str, queue: str) -> list[Got]:
     """Answers two messages of a session, the second with a close; returns them."""
     got: list[Got] = []

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
+from wsgw_amqp import events
 from wsgw_amqp.broker_node import BrokerNode, free_port
 
 from wsgw_core.api import BackendUnavailable, Close, CloseCause, Message
@@ -168,6 +169,26 @@ async def test_probe_that_reconnects_publishes_waiting_events(
         event = await stand.workers.event(session_id, 1)
 
         assert event["id"] == f"{session_id}-d"
+
+
+async def test_close_connects_once_more_for_waiting_events(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_PAUSE", 3600.0)  # so that nothing else connects
+    async with (
+        proxied(broker_url) as (proxy, url),
+        standing(url, broker=broker_url, events=CONNECT) as stand,
+    ):
+        session_id, sink, _ = await stand.session()
+        await stand.workers.event(session_id)
+        await proxy.cut()
+        await sink.until_closed()
+        stand.backend.session_ended(session_id, Close(1006), CloseCause.CLIENT_LEFT)
+        await stand.backend.close()
+        event = await stand.workers.event(session_id, 1)
+
+        assert event["id"] == f"{session_id}-d"
+        assert stand.metric("events_lost_total") == 0
 
 
 async def test_new_link_forgets_unroutable_keys(broker_url: str) -> None:

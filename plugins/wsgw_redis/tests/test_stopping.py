@@ -7,10 +7,12 @@ import gc
 
 import pytest
 from websockets.asyncio.client import connect
+from wsgw_redis import disconnects
 
 from wsgw_core.testing.running_gateway import running_gateway
 
 from .redis_server import TIMEOUT, RedisServer
+from .talker import until
 from .worker import Worker
 
 
@@ -58,6 +60,7 @@ async def test_stop_does_not_wait_after_connection_loss(
         "url": redis.url,
         "events": ["message", "disconnect"],
         "command-timeout": "200ms",
+        "connect-timeout": "200ms",
     }
     configuration = {"limits": {"close-timeout": "1h"}, "upstream": {"backends": [backend]}}
     async with asyncio.timeout(TIMEOUT):
@@ -67,6 +70,23 @@ async def test_stop_does_not_wait_after_connection_loss(
             closing = asyncio.create_task(client.wait_closed())
         await closing
     assert "lost 1 disconnect events that Redis has not confirmed" in caplog.text
+
+
+async def test_stop_connects_once_more_for_events_that_wait(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(disconnects, "_PAUSE", 3600.0)  # so that nothing else connects
+    backend = {"url": redis.url, "events": ["connect", "message", "disconnect"]}
+    async with asyncio.timeout(TIMEOUT), Worker(redis.client) as worker:
+        async with running_gateway({"upstream": {"backends": [backend]}}) as gateway:
+            async with connect(gateway.url):
+                await worker.entries(1)
+                redis.kill()
+            await until(lambda: not gateway.gateway.sessions)
+            await redis.start()
+        left = await worker.entries(1)
+    assert left[0]["type"] == "disconnect"
+    assert "confirmed" not in caplog.text
 
 
 async def test_stop_logs_nothing_when_redis_has_all_events(

@@ -169,6 +169,34 @@ async def test_two_gateways_share_events_but_no_replies(redis: RedisServer, work
         assert first.count("redis_replies_dead") + second.count("redis_replies_dead") == 0
 
 
+@pytest.mark.parametrize("new_id", ["queue", "other"])
+async def test_session_that_moves_to_a_reloaded_backend_has_one_disconnect_event(
+    redis: RedisServer, worker: Worker, new_id: str
+) -> None:
+    entry = {"id": "queue", "url": redis.url, "events": ["connect", "message", "disconnect"]}
+    quick = {"quiet": "50ms"}
+    first = {"upstream": {"backends": [entry]}, "drain": quick}
+    changed = {**entry, "id": new_id, "max-batch": 100}
+    async with running_gateway(first) as gateway, asyncio.timeout(TIMEOUT):
+        async with connect(gateway.url) as client:
+            await client.send("before")
+            joined, before = await worker.entries(2)
+            await gateway.reload({"upstream": {"backends": [changed]}, "drain": quick})
+            for session in gateway.gateway.sessions:
+                session.fail_over()
+            (rejoined,) = await worker.entries(1)
+            await client.send("after")
+            (after,) = await worker.entries(1)
+        (left,) = await worker.entries(1)
+        async with connect(gateway.url):  # its event comes next
+            (next_one,) = await worker.entries(1)
+    session_id = joined["session"]
+    ids = [entry["id"] for entry in (joined, before, rejoined, after, left)]
+    assert ids == [f"{session_id}-{end}" for end in ("c0", "1", "c1", "2", "d")]
+    assert (rejoined["reconnect"], left["by"]) == ("1", "client")
+    assert (next_one["type"], next_one["session"]) != ("disconnect", session_id)
+
+
 async def test_two_backends_of_one_template_share_no_replies(redis: RedisServer) -> None:
     replies = {"url": redis.url, "replies": "answers:{instance}"}
     routes = [

@@ -15,6 +15,7 @@ replies            the channel that consumes, acknowledges and rejects replies
 reply              parses a reply
 envelope           packs messages and their properties
 handshake          routing keys, headers and connect event of a session
+session_record     what all backends keep for a session
 events             connect and disconnect events
 topology           declares or checks exchanges and queues
 unroutable_keys    routing keys that lead to no queue

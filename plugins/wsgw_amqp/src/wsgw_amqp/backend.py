@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from wsgw_core.api import (
     BackendContext,
@@ -65,7 +66,7 @@ class AmqpBackend:
             context.clock, is_wanted=settings.unroutable == "unavailable"
         )
         self._events = SessionEvents(
-            context, self.metrics, lambda: self._link.current, self._dial_in_background
+            context, settings, self.metrics, lambda: self._link.current, self._dial_in_background
         )
         self._had_link = False
         self._background_dial: asyncio.Task[None] | None = None
@@ -127,8 +128,14 @@ class AmqpBackend:
         await self._get_link()
 
     async def close(self) -> None:
-        """Waits for the last confirms, and closes the link."""
+        """Waits for the last confirms, and closes the link.
+
+        Without a link it connects once more for events that wait: the broker may be back.
+        """
         await self._watch.close()
+        if self._events.are_waiting:
+            with suppress(BackendUnavailable):
+                await self._get_link()
         await self._link.close()
         self._events.close()
         if self._background_dial is not None:

@@ -32,6 +32,7 @@ class AmqpConnection(WindowedConnection):
 
     Attributes:
         last_number: of the last message that was published, here or by an earlier backend.
+        on_start: called when the connection begins to serve the session; None: nothing.
         when_over: called when the connection has ended; None: nothing.
         is_over: whether it has ended.
     """
@@ -49,11 +50,19 @@ class AmqpConnection(WindowedConnection):
         super().__init__(request.session_id, sink, context, replies)
         self.subprotocol = subprotocol
         self.last_number = self._seen_up_to = request.seen_up_to
+        self.on_start: Callable[[], object] | None = None
         self.when_over: Callable[[], object] | None = None
         self.is_over = False
         self._publisher = publisher
         self._envelope = envelope
         self._hydrations = 0
+
+    def start(self) -> None:
+        """See BackendConnection."""
+        if self.on_start is not None:
+            on_start, self.on_start = self.on_start, None
+            on_start()
+        super().start()
 
     def write(self, number: int, message: Message) -> None:
         """See WindowedConnection."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from wsgw_core.api import BackendContext, Close, CloseCause
 
@@ -14,7 +15,8 @@ from .envelope import Envelope
 from .handshake import SessionHandshake
 from .link import AmqpLink
 from .metrics import AmqpMetrics
-from .settings import Event
+from .session_record import SessionRecord
+from .settings import AmqpSettings, Event
 
 _MOST_UNCONFIRMED = 10_000
 _LONGEST_WAIT = 60.0  # seconds for which a disconnect event waits for the broker
@@ -30,8 +32,7 @@ class SessionEvents:
     disconnect event waits up to a minute for the broker to come back.
 
     Args:
-        context: the backend's.
-        metrics: the backend's.
+        context, settings, metrics: the backend's.
         current: returns the link, or None.
         dial: makes a link in the background.
     """
@@ -39,6 +40,7 @@ class SessionEvents:
     def __init__(
         self,
         context: BackendContext,
+        settings: AmqpSettings,
         metrics: AmqpMetrics,
         current: Callable[[], AmqpLink | None],
         dial: Callable[[], object],
@@ -47,7 +49,8 @@ class SessionEvents:
         self._metrics = metrics
         self._current = current
         self._dial = dial
-        self._sessions: dict[str, _Session] = {}
+        self._exchange = (*settings.nodes, settings.virtual_host, settings.exchange)
+        self._sessions: dict[str, SessionRecord] = {}
         self._unconfirmed: dict[int, _Pending] = {}
         self._last = 0
         self._link: AmqpLink | None = None  # the link of all unconfirmed events
@@ -63,20 +66,26 @@ class SessionEvents:
         """Publishes the connect event of a new connection."""
         if not handshake.event_keys:
             return
-        session = self._sessions.get(handshake.session_id)
-        if session is None:
-            first = int(bool(handshake.details["reconnect"]))
-            session = self._sessions[handshake.session_id] = _Session(self._clock.time(), first)
-        session.handshake, session.envelope, session.connection = handshake, envelope, connection
+        session_id, now = handshake.session_id, self._clock.time()
+        first = int(bool(handshake.details["reconnect"]))
+        session = SessionRecord.of(session_id, self._exchange, now, first)
+        self._sessions[session_id] = session
+        begin = partial(session.begin, self, handshake, envelope, connection)
+        if session.served_by is None:
+            begin()
+        connection.on_start = begin
         if "connect" in handshake.event_keys:
+            source = handshake, envelope, connection
             name = f"c{session.dials}"
-            self._publish(link, self._pending(session, "connect", name, handshake.details))
+            self._publish(link, self._pending(*source, "connect", name, handshake.details))
         session.dials += 1
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
         """Publishes the disconnect event, after the session's last message."""
         session = self._sessions.pop(session_id, None)
-        if session is None or "disconnect" not in session.handshake.event_keys:
+        if session is None or session.served_by is not self:
+            return
+        if "disconnect" not in session.handshake.event_keys:
             return
         details = {
             "code": close.code,
@@ -87,13 +96,18 @@ class SessionEvents:
         }
 
         def publish() -> None:
-            pending = self._pending(session, "disconnect", "d", details)
-            self._publish(self._current(), pending)
+            source = session.handshake, session.envelope, session.connection
+            self._publish(self._current(), self._pending(*source, "disconnect", "d", details))
 
         if session.connection.is_over:
             publish()
         else:
             session.connection.when_over = publish
+
+    @property
+    def are_waiting(self) -> bool:
+        """Whether the broker has not confirmed all events."""
+        return bool(self._unconfirmed)
 
     def link_up(self, link: AmqpLink) -> None:
         """Publishes all unconfirmed events again on a new link."""
@@ -133,13 +147,22 @@ class SessionEvents:
             return
         self._metrics.events_lost.value += 1
         if close is not None and pending.event == "connect":
-            pending.session.connection.end(close)
+            pending.connection.end(close)
 
     # Inside
 
-    def _pending(self, session: _Session, event: Event, name: str, details: object) -> _Pending:
+    def _pending(
+        self,
+        handshake: SessionHandshake,
+        envelope: Envelope,
+        connection: AmqpConnection,
+        event: Event,
+        name: str,
+        details: object,
+    ) -> _Pending:
         body = json.dumps(details, ensure_ascii=False, separators=(",", ":")).encode()
-        return _Pending(session, event, name, body, self._clock.time() + _LONGEST_WAIT)
+        key, until = handshake.event_keys[event], self._clock.time() + _LONGEST_WAIT
+        return _Pending(envelope, connection, event, key, name, body, until)
 
     def _publish(self, link: AmqpLink | None, pending: _Pending) -> None:
         if len(self._unconfirmed) >= _MOST_UNCONFIRMED:
@@ -154,17 +177,16 @@ class SessionEvents:
             self._retry_later()
 
     def _send(self, link: AmqpLink, pending: _Pending) -> None:
-        publisher, session = link.publisher, pending.session
-        key = session.handshake.event_keys[pending.event]
-        frames = session.envelope.pack_event(
+        publisher = link.publisher
+        frames = pending.envelope.pack_event(
             pending.name,
             publisher.next_tag,
             pending.event,
-            key,
+            pending.key,
             pending.body,
             replayed=pending.replayed,
         )
-        publisher.publish(frames, key, self, pending.number)
+        publisher.publish(frames, pending.key, self, pending.number)
 
     def _retry_later(self) -> None:
         if self._retry is None:
@@ -187,24 +209,14 @@ class SessionEvents:
             self._retry = None
 
 
-class _Session:
-    """What is kept for a session until it ends."""
-
-    handshake: SessionHandshake
-    envelope: Envelope
-    connection: AmqpConnection
-
-    def __init__(self, since: float, dials: int) -> None:
-        self.since = since
-        self.dials = dials
-
-
 @dataclass(slots=True)
 class _Pending:
     """An event without a confirm."""
 
-    session: _Session
+    envelope: Envelope
+    connection: AmqpConnection
     event: Event
+    key: str
     name: str
     body: bytes
     until: float

@@ -6,7 +6,7 @@ server_address     the address of Redis, from a URL
 password_file      reads a password, which may change
 names              templates of keys and channels
 backend            one configured Redis: connects sessions
-session_record     the connect events of a session
+session_record     what all backends keep for a session
 connection         sends one session's messages
 event_entry        the entries of the event stream
 published_message  the commands that publish to a channel

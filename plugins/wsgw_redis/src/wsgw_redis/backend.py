@@ -112,7 +112,8 @@ class RedisBackend:
             await self._check_subscribers(link, name)
         entries = EventEntries(request, settings, name, self._reply_stream, subprotocol)
         commands = entries if self._has_stream else PublishedMessages(name)
-        connection = RedisConnection(self, request.session_id, sink, link, commands)
+        events = None if settings.events == ("message",) else entries
+        connection = RedisConnection(self, request.session_id, sink, link, commands, events)
         connection.subprotocol = subprotocol
         try:
             if link.subscriber is not None:
@@ -121,8 +122,6 @@ class RedisBackend:
         except BaseException:
             self.released(connection)
             raise
-        if settings.events != ("message",):
-            self._keep_record(connection, entries)
         self._living.add(connection.session_id)
         return connection
 
@@ -131,7 +130,9 @@ class RedisBackend:
         self._living.discard(session_id)
         self._one_ended.set()
         record = self._records.pop(session_id, None)
-        if record is None or "disconnect" not in self.settings.events:
+        if record is None or record.served_by is not self:
+            return
+        if "disconnect" not in self.settings.events:
             return
         if record.connection is None:
             self._disconnects.add(record.entries, close, cause, self._link.current)
@@ -156,7 +157,13 @@ class RedisBackend:
                     await self._one_ended.wait()
 
     async def close(self) -> None:
-        """Waits for the last disconnect events, and closes all connections."""
+        """Waits for the last disconnect events, and closes all connections.
+
+        Without a link it connects once more for events that wait: Redis may be back.
+        """
+        if self._disconnects.are_waiting:
+            with suppress(BackendUnavailable):
+                await self._link.get()
         await self._link.close()
         await self._disconnects.close()
         await self._reader.close()
@@ -198,17 +205,15 @@ class RedisBackend:
 
     # Sessions
 
-    def _keep_record(self, connection: RedisConnection, entries: EventEntries) -> None:
-        record = self._records.get(connection.session_id)
-        if record is None:
-            record = SessionRecord(is_own_key=self.is_own_key)
-            self._records[connection.session_id] = record
-        record.entries, record.connection = entries, connection
-
     def started(self, connection: RedisConnection) -> None:
         """Adds the connect event: the session of this connection can receive replies."""
-        record = self._records.get(connection.session_id)
-        if record is not None and "connect" in self.settings.events:
+        if connection.events is None:
+            return
+        session_id, stream = connection.session_id, connection.events.stream
+        record = SessionRecord.of(session_id, (self.settings.address.server, stream))
+        record.begin(self, connection, connection.events)
+        self._records[session_id] = record
+        if "connect" in self.settings.events:
             record.connect(connection.link.publisher)
 
     def released(self, connection: RedisConnection) -> None:

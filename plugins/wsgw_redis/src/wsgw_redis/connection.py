@@ -12,6 +12,7 @@ from wsgw_core.api import (
     WindowedConnection,
 )
 
+from .event_entry import EventEntries
 from .line import Reply
 from .link import Link
 from .refusal import Refusal
@@ -35,9 +36,10 @@ class RedisConnection(WindowedConnection):
         session_id, sink: see WindowedConnection.
         link: the connections to Redis.
         commands: makes the commands.
+        events: makes the commands of the session's events; None: it has none.
 
     Attributes:
-        link: see above.
+        link, events: see above.
     """
 
     def __init__(
@@ -47,9 +49,11 @@ class RedisConnection(WindowedConnection):
         sink: Sink,
         link: Link,
         commands: Commands,
+        events: EventEntries | None,
     ) -> None:
         super().__init__(session_id, sink, backend.context, backend.replies)
         self.link = link
+        self.events = events
         self._backend = backend
         self._publisher = link.publisher
         self._commands = commands

@@ -60,6 +60,11 @@ class Disconnects:
         else:
             self._try_soon()
 
+    @property
+    def are_waiting(self) -> bool:
+        """Whether Redis has not stored all events."""
+        return bool(self._pending)
+
     def link_made(self, link: Link) -> None:
         """Writes all waiting events, including those that the last link may have lost."""
         for number, event in self._pending.items():

@@ -34,6 +34,11 @@ class ServerAddress:
     password: str = ""
     secure: bool = False
 
+    @property
+    def server(self) -> tuple[object, ...]:
+        """Identifies the server and the database, whoever connects."""
+        return self.hosts, self.path, self.master, self.database
+
     @classmethod
     def parse(cls, url: str) -> ServerAddress:
         """Parses a URL.
