@@ -5,33 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from copy import copy
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from .backend import BackendContext
 from .close import CloseCause
 from .close_codes import CloseCode
 from .errors import BackendUnavailable, BackendUnreachable, unavailable
+from .windowed_connection import WindowedConnection
 
 LinkT = TypeVar("LinkT")
-
-
-class LinkedConnection(Protocol):
-    """A session's connection over a shared link, such as a WindowedConnection."""
-
-    session_id: str
-    on_over: Callable[[Any], object] | None
-
-    def fail(self, reason: str, /) -> None:
-        """Reports to the session, in the next turn of the loop, that the link is lost."""
-
-    def block(self, blocked: bool, /) -> None:
-        """Stops or resumes writing messages."""
-
-    def close(self, code: int, reason: str, cause: CloseCause, /) -> None:
-        """See BackendConnection."""
-
-
-ConnectionT = TypeVar("ConnectionT", bound=LinkedConnection)
+ConnectionT = TypeVar("ConnectionT", bound=WindowedConnection)
 
 
 class SharedLink(Generic[LinkT, ConnectionT]):

@@ -47,6 +47,7 @@ class WindowedConnection(ABC):
         session_id: see above.
         cause: why the core closed the connection; None: it has not.
         on_over: called once with the connection when it has ended; SharedLink sets it.
+        unsent: see NumberedConnection.
     """
 
     subprotocol: str | None = None
@@ -63,6 +64,7 @@ class WindowedConnection(ABC):
     ) -> None:
         self.session_id = session_id
         self.cause: CloseCause | None = None
+        self.unsent = 0
         self.on_over: Callable[[Any], object] | None = None
         self._sink = sink
         self._clock = context.clock
@@ -75,7 +77,6 @@ class WindowedConnection(ABC):
         self._waiting_bytes = 0
         self._verdicts: dict[int, Close | None] = {}  # on messages that are not the oldest
         self._not_sent: set[int] = set()  # of those in flight
-        self._unsent = 0
         self._done = 0  # delivered, and not reported yet
         self._report_is_due = False
         self._writable = True
@@ -186,7 +187,7 @@ class WindowedConnection(ABC):
             close = replace(close, abnormal=True)  # see Sink.closed
         self._end = close
         self._flowing = False
-        self._unsent = self._count_unsent()
+        self.unsent = self._count_unsent()
         self._waiting.clear()
         self._in_flight.clear()
         self._verdicts.clear()
@@ -205,11 +206,6 @@ class WindowedConnection(ABC):
         self._blocked = blocked
         if not blocked and self._waiting:
             self._report_soon()
-
-    @property
-    def unsent(self) -> int:
-        """See NumberedConnection."""
-        return self._unsent
 
     @property
     def held_bytes(self) -> int:
