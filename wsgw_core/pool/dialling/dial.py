@@ -57,10 +57,6 @@ class DialSettings:
     scouts_apart: float
 
 
-def _ignore(_backend: PooledBackend) -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True)
 class DialTerms(Generic[SinkT]):
     """The terms of all dials of one search.
@@ -87,7 +83,7 @@ class DialTerms(Generic[SinkT]):
     can_wait: bool = False
     last: PooledBackend | None = None
     hedge_after: float = 0.0
-    accepted: Callable[[PooledBackend], object] = _ignore
+    accepted: Callable[[PooledBackend], object] = lambda _backend: None
 
 
 @dataclass(frozen=True, slots=True)

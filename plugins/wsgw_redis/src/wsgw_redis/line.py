@@ -239,7 +239,7 @@ class Line(asyncio.Protocol):
             if self._looks > self._asked[0].max_looks:
                 self.lose(f"no answer from Redis within {self._command_timeout:g} s")
         elif self._looks >= self._health_looks:
-            self.send(_PING, 1, _ignore)
+            self.send(_PING, 1, lambda _replies: None)
 
     def _looks_in(self, seconds: float) -> int:
         return math.ceil(seconds / self._pause)
@@ -251,7 +251,3 @@ class Line(asyncio.Protocol):
         for future in self._futures:
             if not future.done():
                 future.set_exception(LineLost(reason))
-
-
-def _ignore(_replies: list[Reply]) -> None:
-    pass
