@@ -106,8 +106,8 @@ class HandshakeValues:
         for header in self._header("cookie"):
             for pair in header.split(";"):
                 name, _, value = pair.partition("=")
-                if name.strip() == wanted:
-                    yield value.strip()
+                if name.strip(" \t") == wanted:  # other spaces of ISO-8859-1 are bytes of UTF-8
+                    yield value.strip(" \t")
 
     def _parameter(self, name: str, key: str) -> str:
         wanted, found = key.encode(), []

@@ -11,6 +11,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from .patterns import HostPattern, OriginPattern
 
+_MAPPED = 96  # the length of the prefix ::ffff:0:0/96
+
 
 class Address(NamedTuple):
     """An address to listen on; an empty host means every interface, IPv4 and IPv6."""
@@ -76,12 +78,17 @@ def parse_network(value: Any) -> Any:
     if isinstance(value, (IPv4Network, IPv6Network)):
         return value
     try:
-        return ip_network(value.strip() if isinstance(value, str) else "")
+        network = ip_network(value.strip() if isinstance(value, str) else "")
     except ValueError:
         raise ValueError(
             "not a network such as 10.0.0.0/8 or 2001:db8::/32 (no bits set after the prefix),"
             " and not an address such as 192.0.2.7"
         ) from None
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:  # peers with such addresses count as IPv4
+            raise ValueError(f"IPv4 within IPv6; write {mapped}/{network.prefixlen - _MAPPED}")
+    return network
 
 
 ProxyNetwork = Annotated[

@@ -97,7 +97,9 @@ class ClientHandshake(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Waits for the head, up to the handshake timeout."""
         self._transport = cast("asyncio.Transport", transport)
-        self._peer = (transport.get_extra_info("peername") or self._peer)[:2]
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):  # else the client of an embedding program has a Unix socket
+            self._peer = peer[:2]
         self._ticket = self._settings.admission.arrive(self._peer[0])
         self._register(self)
         refusal = self._ticket.refusal

@@ -107,6 +107,8 @@ def test_value_cannot_inject_a_second_header(query: str, sent: str) -> None:
         ({"set": {"X-A": ""}}, "is empty"),
         ({"set": {"X-A": "x" * 9000}}, "longer than 8192 bytes"),
         ({"remove": ["a:b"]}, "the name of a header"),
+        ({"set": {"X-A": "1", "x-a": "2"}}, "'X-A' and 'x-a' are the same header"),
+        ({"add": {"X-A": "1", "X_A": "2"}}, "'X-A' and 'X_A' are the same header"),
     ],
 )
 def test_invalid_options_are_refused(

@@ -161,6 +161,26 @@ async def test_key_with_same_id_but_other_value_is_refused(ask: Callable[..., An
     assert await (await ask()).bearer(token(OTHER)) == 401
 
 
+@pytest.mark.parametrize(
+    ("other", "key", "alg"),
+    [
+        (OKPKey.generate_key("X25519").as_dict(private=False), ED, "EdDSA"),
+        ({**OTHER.as_dict(private=False), "key_ops": ["sign"]}, EC, "ES256"),
+        ({**OTHER.as_dict(private=False), "key_ops": []}, EC, "ES256"),
+        ({**OTHER.as_dict(private=False), "key_ops": 7}, EC, "ES256"),
+    ],
+)
+async def test_key_that_verifies_nothing_does_not_hide_others(
+    ask: Callable[..., Any], file: Path, other: dict[str, Any], key: Key, alg: str
+) -> None:
+    """None of them has an id, so the gate tries them in the order of the file."""
+    good = {**key.as_dict(private=False)}
+    for each in (other, good):
+        each.pop("kid", None)
+    write(file, json.dumps({"keys": [other, good]}))
+    assert await (await ask(algorithms=[alg])).bearer(token(key, alg, kid=None)) == 101
+
+
 async def test_algorithm_none_is_refused(ask: Callable[..., Any]) -> None:
     gate = await ask()
     for alg in ("none", "None", "NONE", "nOnE"):
@@ -269,11 +289,14 @@ async def test_claims_become_headers_and_replace_those_of_client(ask: Callable[.
 
 @pytest.mark.parametrize(
     "value",
-    ["a\r\nX-Admin: 1", "a\0", "\ud800", "x" * 5000, {"a": 1}, [["a"]], ["a,b"], [None]],
+    [
+        *("a\r\nX-Admin: 1", "a\0", "\ud800", "x" * 5000, {"a": 1}, [["a"]], ["a,b"], [None]),
+        *(" admin", "admin ", "\u00a0admin", "admin\u2003", " ", ["user", " admin"]),
+    ],
 )
 async def test_claim_that_fits_no_header_is_refused(ask: Callable[..., Any], value: object) -> None:
-    gate = await ask(claims={"X-User": "sub"})
-    payload = json.dumps({"exp": int(time.time()) + 60, "sub": value}).encode()
+    gate = await ask(claims={"X-User": "user"})
+    payload = json.dumps({"exp": int(time.time()) + 60, "user": value}).encode()
     assert await gate.bearer(sign(payload)) == 401
 
 
@@ -287,6 +310,7 @@ async def test_claim_that_fits_no_header_is_refused(ask: Callable[..., Any], val
         ("/a?t%6fken=T", (), (), ("/a", (), ())),
         ("/a", (("Cookie", "a=1; token=T; b=2"),), (), ("/a", (("Cookie", "a=1; b=2"),), ())),
         ("/a", (("cookie", "token=T"),), (), ("/a", (), ())),
+        ("/a", (("Cookie", "token=T; b=\xc3\xa0"),), (), ("/a", (("Cookie", "b=\xc3\xa0"),), ())),
         ("/a", (("X-Token", "T"),), (), ("/a", (), ())),
         ("/a", (("X-Token", "Bearer T"),), (), ("/a", (), ())),
         ("/a", (), ("chat", "bearer.T"), ("/a", (), ("chat",))),
@@ -530,6 +554,11 @@ def write(file: Path, content: str | None) -> None:
         ({"issuers": ["a", ""]}, r"issuers\[1\]: "),
         ({"audiences": ["a\nb"]}, r"audiences\[0\]: .*invisible characters"),
         ({"claims": {"X A": "sub"}}, "the name of a header"),
+        ({"claims": {"Host": "sub"}}, "the gateway sets this header itself"),
+        ({"claims": {"x_wsgw_session": "sub"}}, "the gateway sets this header itself"),
+        ({"claims": {"X-User": "sub", "x_user": "email"}}, "are the same header"),
+        ({"token-from": "header.Host"}, "gates do not see this header"),
+        ({"token-from": "header.Sec-WebSocket-Protocol"}, "gates do not see this header"),
         ({"leeway": "2h"}, "leeway: "),
         ({"max-token": "1MiB"}, "max-token: "),
     ],

@@ -13,6 +13,7 @@ REQUEST = DialRequest(
         ("X-Tenant", "acme"),
         ("Cookie", "session=abc; team=blue=1"),
         ("cookie", "io=x; io=y"),
+        ("Cookie", "\xa0seat=\xc2\xa0; place=voil\xc3\xa0;\tday=\t7\t"),  # UTF-8 as ISO-8859-1
     ),
     peer="[::1]:5000",
 )
@@ -34,6 +35,9 @@ REQUEST = DialRequest(
         ("cookie.team", "blue=1"),
         ("cookie.io", None),
         ("cookie.Session", None),
+        ("cookie.seat", None),
+        ("cookie.place", "voilà"),
+        ("cookie.day", "7"),
         ("peer", "::1"),
     ],
 )

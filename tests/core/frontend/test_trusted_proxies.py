@@ -116,3 +116,11 @@ class TestOption:
     def test_an_invalid_network_is_refused(self, wrong: object) -> None:
         with pytest.raises(ValidationError, match=r"such as 10\.0\.0\.0/8"):
             ServerOptions.model_validate({"trusted-proxies": [wrong]})
+
+    @pytest.mark.parametrize(
+        ("mapped", "right"),
+        [("::ffff:10.0.0.0/104", "10.0.0.0/8"), ("::ffff:a00:7", "10.0.0.7/32")],
+    )
+    def test_ipv4_within_ipv6_is_refused_with_the_right_form(self, mapped: str, right: str) -> None:
+        with pytest.raises(ValidationError, match=f"IPv4 within IPv6; write {right}"):
+            ServerOptions.model_validate({"trusted-proxies": [mapped]})

@@ -2,6 +2,7 @@
 
 plugin           registers the kinds
 dial_request     a handshake as a dial request, which templates and fields read
+header_names     names of headers that gates can see and set, as options
 broker_settings  the options of valves for brokers
 session_memory   limits what a valve remembers for a session
 asked_calls      a backend's calls that the client has not answered

@@ -5,9 +5,20 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
-from wsgw_core.api import HeaderName, HeaderValue, Options, PathPattern
+from wsgw_core.api import HeaderValue, Options, PathPattern
+
+from ..header_names import SeenHeader, distinct
+
+_MAPPED = 96  # the length of the prefix ::ffff:0:0/96
 
 Action = Literal["allow", "deny"]
 
@@ -16,10 +27,15 @@ def _network(value: object) -> IPv4Network | IPv6Network:
     if isinstance(value, (IPv4Network, IPv6Network)):
         return value
     try:
-        return ip_network(value if isinstance(value, str) else "")
+        network = ip_network(value if isinstance(value, str) else "")
     except ValueError as error:
         found = str(error) if "host bits" in str(error) else "not an address or network"
         raise ValueError(f"{found}; write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32") from None
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:  # clients with such addresses count as IPv4
+            raise ValueError(f"IPv4 within IPv6; write {mapped}/{network.prefixlen - _MAPPED}")
+    return network
 
 
 Network = Annotated[
@@ -39,7 +55,7 @@ class AccessRule(Options):
         description="patterns, one of which must match the path without the query: `*` stands for"
         " any characters within a segment, `**` for any number of segments; none: every path",
     )
-    headers: dict[HeaderName, HeaderValue] = Field(
+    headers: Annotated[dict[SeenHeader, HeaderValue], AfterValidator(distinct)] = Field(
         default={},
         description="headers that the request must have with exactly these values; `*`: any value",
     )

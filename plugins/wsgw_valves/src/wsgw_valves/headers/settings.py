@@ -8,25 +8,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from wsgw_core.api import HeaderName, Options
 
+from ..header_names import OwnHeader, distinct
 from .header_template import HeaderTemplate
 
-_OF_THE_CONNECTION = frozenset(
-    {
-        *("connection", "content-length", "expect", "host", "keep-alive", "te", "trailer"),
-        *("transfer-encoding", "upgrade", "proxy-connection"),
-    }
-)
-_RESERVED = ("sec-websocket-", "x-wsgw-")
-
-
-def _not_ours(name: str) -> str:
-    lower = name.lower().replace("_", "-")
-    if lower in _OF_THE_CONNECTION or lower.startswith(_RESERVED):
-        raise ValueError("the gateway sets this header itself; choose another name")
-    return name
-
-
-OwnHeader = Annotated[HeaderName, AfterValidator(_not_ours)]
+Templates = Annotated[dict[OwnHeader, HeaderTemplate], AfterValidator(distinct)]
 
 
 class HeadersSettings(Options):
@@ -35,14 +20,12 @@ class HeadersSettings(Options):
     remove: tuple[HeaderName, ...] = Field(
         default=(), description="client headers that wsgw does not send to the backend"
     )
-    set: dict[OwnHeader, HeaderTemplate] = Field(
+    set: Templates = Field(
         default={},
         description="headers to send to the backend, in place of client headers with these names",
     )
-    add: dict[OwnHeader, HeaderTemplate] = Field(
-        default={}, description="headers to send to the backend in addition"
-    )
-    answer: dict[OwnHeader, HeaderTemplate] = Field(
+    add: Templates = Field(default={}, description="headers to send to the backend in addition")
+    answer: Templates = Field(
         default={}, description="headers to add to the answer (101) to the client"
     )
 

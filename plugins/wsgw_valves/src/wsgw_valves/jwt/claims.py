@@ -65,7 +65,7 @@ def _text(value: Any) -> str | None:
         value = ",".join(parts)
     elif value is None:
         return None
-    text = _plain(value).strip()
+    text = _plain(value)
     try:
         encoded = text.encode()
     except UnicodeEncodeError:
@@ -79,5 +79,9 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (str, int, float)):
-        return str(value)
+        text = str(value)
+        # the receiver of a header removes spaces, and would see another user
+        if text != text.strip():
+            raise UnusableClaim("spaces at an end")
+        return text
     raise UnusableClaim("neither text nor number nor a list of these")

@@ -18,6 +18,7 @@ _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _TYPES = {"HS": "oct", "RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "ES256K": "secp256k1"}
 _CURVES |= {"Ed25519": "Ed25519", "Ed448": "Ed448"}
+_EDWARDS = ("Ed25519", "Ed448")  # keys of the other OKP curves do not sign
 
 
 class VerificationKeys:
@@ -81,6 +82,8 @@ def fits(key: Key, algorithm: str) -> bool:
         return False
     if key.key_type != _TYPES[algorithm[:2]]:
         return False
+    if algorithm == "EdDSA":
+        return key.get("crv") in _EDWARDS
     return algorithm not in _CURVES or key.get("crv") == _CURVES[algorithm]
 
 
@@ -106,9 +109,11 @@ def _from_jwk(data: Any) -> Key | None:
     if data.get("kty") == "oct" and len(str(data.get("k"))) * 6 < _SHORTEST_SECRET * 8:
         return None
     try:
-        return JWKRegistry.import_key(data)
+        key = JWKRegistry.import_key(data)
+        key.check_key_op("verify")
     except Exception:  # noqa: BLE001 - also from the library below, such as for an unknown curve
         return None
+    return key
 
 
 def _from_pem(match: re.Match[str]) -> Key:

@@ -7,17 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from wsgw_core.api import (
-    Duration,
-    FileName,
-    HeaderName,
-    Limits,
-    Options,
-    PlainText,
-    Size,
-    read_parsed,
-)
+from wsgw_core.api import Duration, FileName, Limits, Options, PlainText, Size, read_parsed
 
+from ..header_names import OwnHeader, distinct
 from .keys import MOST_BYTES, VerificationKeys
 from .token_source import TokenSource
 
@@ -76,7 +68,7 @@ class JwtSettings(Options):
         le=3600,
         description="tolerance for wrong clocks when `exp`, `nbf` and `iat` are checked",
     )
-    claims: dict[HeaderName, PlainText] = Field(
+    claims: Annotated[dict[OwnHeader, PlainText], AfterValidator(distinct)] = Field(
         default={},
         description="headers for the backend, later gates and templates, each with the claim that"
         " fills it: the claim's name, or `/a/b` for `b` in `a`; wsgw drops headers with these"
@@ -90,7 +82,7 @@ class JwtSettings(Options):
     def _check(self) -> JwtSettings:
         shared = [name for name in self.algorithms if name.startswith("HS")]
         if shared and len(shared) < len(self.algorithms):
-            raise ValueError("'algorithms' mixes HS... with others; give HS... their own gate")
+            raise ValueError("'algorithms' mixes HS... with others; use HS... for another route")
         if any(not claim.strip("/") for claim in self.claims.values()):
             raise ValueError("'claims' has a header without a claim")
         return self

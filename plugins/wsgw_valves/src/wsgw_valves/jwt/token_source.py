@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 from wsgw_core.api import Handshake, HandshakeField, Headers, TextOption, without_headers
 
 from ..dial_request import as_dial_request
+from ..header_names import is_of_gateway
 
 _SUBPROTOCOL = "subprotocol."
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -33,6 +34,8 @@ class TokenSource(TextOption):
             if _TOKEN.fullmatch(self._name) is None:
                 raise ValueError("not a prefix of a subprotocol; write subprotocol.bearer.")
         elif self._place in ("header", "query", "cookie"):
+            if self._place == "header" and is_of_gateway(self._name):
+                raise ValueError("gates do not see this header; choose another place")
             self._field = HandshakeField(text)
         else:
             raise ValueError(
@@ -72,11 +75,11 @@ def _without_cookie(headers: Headers, name: str) -> Headers:
     for header, value in headers:
         if header.lower() == "cookie":
             pairs = value.split(";")
-            rest = [pair for pair in pairs if pair.partition("=")[0].strip() != name]
+            rest = [pair for pair in pairs if pair.partition("=")[0].strip(" \t") != name]
             if not rest:
                 continue
             if len(rest) < len(pairs):
-                value = ";".join(rest).strip()  # noqa: PLW2901 - the same header without the cookie
+                value = ";".join(rest).strip(" \t")  # noqa: PLW2901 - the same header without the cookie
         kept.append((header, value))
     return tuple(kept)
 
