@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 _MOST = 64 * 1024
 _LOOK_EVERY = 10.0  # seconds
+_LONGEST_LOOK = 2.0  # seconds that users wait
 
 _Seen = list[tuple[int, int, int] | None]
 
@@ -77,6 +78,7 @@ class WatchedFiles(Generic[T]):
         self._seen = self._look()
         self._value = make()
         self._task: asyncio.Task[None] | None = None
+        self._hangs = False  # the look in progress
         self._look_at = clock.time() + _LOOK_EVERY if clock is not None else 0.0
         self.is_usable = True
 
@@ -87,10 +89,20 @@ class WatchedFiles(Generic[T]):
         return self._value
 
     async def current(self) -> T:
-        """Returns what was made at most ten seconds ago; waits for a look if one is due."""
+        """Returns what was made at most ten seconds ago; waits for a look if one is due.
+
+        If the file system hangs, it returns the old value after two seconds, and then at once until
+        the look ends. Meanwhile the files count as unusable.
+        """
         self._look_if_due()
-        if self._task is not None:
-            await asyncio.shield(self._task)
+        if self._task is not None and not self._hangs:
+            try:
+                async with asyncio.timeout(_LONGEST_LOOK):
+                    await asyncio.shield(self._task)
+            except TimeoutError:
+                self._hangs, self.is_usable = True, False
+                files = ", ".join(self._files)
+                self._report(ValueError(f"{files}: no answer for {_LONGEST_LOOK:g} s"))
         return self._value
 
     def begin_refresh(self) -> None:
@@ -118,7 +130,7 @@ class WatchedFiles(Generic[T]):
                 self._seen, self._value = found
                 self._report(None)
         finally:
-            self._task = None
+            self._task, self._hangs = None, False
 
     def _read_if_changed(self) -> tuple[_Seen, T] | None:
         seen = self._look()  # before the reading: a change in between is seen the next time

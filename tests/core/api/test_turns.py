@@ -61,6 +61,32 @@ async def test_long_turns_leave_time_for_other_reads() -> None:
         assert queue.taken == [0, 1, 2, 0, 1, 2][:count]
 
 
+async def test_one_callback_a_turn_is_called_while_they_begin_long_tasks() -> None:
+    turns, loop = Turns(), asyncio.get_running_loop()
+    begun = 0
+
+    async def slow() -> None:
+        nonlocal begun
+        begun += 1
+        time.sleep(0.006)  # noqa: ASYNC251 - takes the time of the loop
+
+    def turn() -> None:
+        time.sleep(0.0002)
+        tasks.append(loop.create_task(slow()))
+
+    tasks: list[asyncio.Task[None]] = []
+    for _ in range(30):
+        turns.call_in_turn(loop, turn)
+    in_turns = []
+    while begun < 30:
+        before = begun
+        await asyncio.sleep(0)
+        in_turns.append(begun - before)
+    first, *others = filter(None, in_turns)
+    assert others == [1] * (30 - first), "the first turn cannot know"
+    await asyncio.gather(*tasks)
+
+
 async def test_a_callback_that_fails_does_not_stop_the_others() -> None:
     queue, loop = Queue(), asyncio.get_running_loop()
     faults: list[object] = []

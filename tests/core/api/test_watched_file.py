@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wsgw_core.api import PluginContext, WatchedFile, read_parsed
+from wsgw_core.api import PluginContext, WatchedFile, read_parsed, watched_file
 from wsgw_core.testing.context import make_plugin_context
 
 
@@ -119,6 +119,38 @@ async def test_all_callers_share_one_look_that_outlives_a_cancelled_one(
     may_end.set()
     assert await asyncio.gather(*waiting) == [22] * 4
     assert looks == ["22"]
+
+
+async def test_file_system_that_hangs_keeps_the_old_value(
+    file: Path,
+    context: PluginContext,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watched_file, "_LONGEST_LOOK", 0.05)
+    may_end = threading.Event()
+
+    def slow(text: str) -> int:
+        if text != "1":
+            may_end.wait(60)
+        return int(text)
+
+    watched = WatchedFile(str(file), slow, context)
+    put(file, "22")
+    later(context)
+    async with asyncio.timeout(30):
+        assert await asyncio.gather(*(watched.current() for _ in range(3))) == [1] * 3
+    assert not watched.is_usable
+    assert [record.getMessage() for record in caplog.records] == [
+        f"what was read from a file before stays in use: {file}: no answer for 0.05 s"
+    ]
+    later(context)
+    assert await watched.current() == 1
+    may_end.set()
+    async with asyncio.timeout(60):
+        while not watched.is_usable:  # noqa: ASYNC110 - the look tells nobody
+            await asyncio.sleep(0.001)
+    assert await watched.current() == 22
 
 
 def test_read_parsed_limits_the_size_and_names_the_file(tmp_path: Path) -> None:

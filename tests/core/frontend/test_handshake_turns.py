@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+from wsgw_core.api import Handshake, Refusal
+
 from ..websocket.raw_frames import TEXT, frame
 from .frontend_bench import TIMEOUT, FrontendBench, RawClient, request
 
@@ -56,6 +58,28 @@ async def test_heads_are_processed_in_the_order_of_their_arrival() -> None:
         evens = [f"/{number}" for number in range(0, 20, 2)]
         odds = [f"/{number}" for number in range(1, 20, 2)]
         assert dialled(bench) == evens + odds, "two backends, one after the other"
+
+
+async def test_gates_that_take_long_decide_one_at_a_time() -> None:
+    decided = 0
+
+    class SlowGate:
+        def admit(self, _: Handshake) -> Refusal:
+            nonlocal decided
+            decided += 1
+            time.sleep(0.006)  # as for a signature that is tried with many keys
+            return Refusal(403)
+
+    async with FrontendBench(gates=[SlowGate()]) as bench:
+        clients = [await bench.connect() for _ in range(60)]
+        for client in clients:
+            client.write(request())
+        in_turns = []
+        while decided < len(clients):
+            before = decided
+            await asyncio.sleep(0)
+            in_turns.append(decided - before)
+        assert sum(count > 1 for count in in_turns) <= 2, "the first turn cannot know"
 
 
 async def test_a_client_that_leaves_before_its_turn_causes_no_dial() -> None:
