@@ -16,6 +16,9 @@ _TOKEN = re.compile(HEADER_NAME)
 _PORT = re.compile(r":\d+\Z")
 _WITH_NAME = ("path.N", "query.NAME", "header.NAME", "cookie.NAME")
 _PLAIN_KEYS = ("path", "peer")
+# no client needs more, and reading them costs time
+_MOST_PAIRS = 1000  # parameters of a query, or cookies
+_MOST_ESCAPES = 8192  # in one value
 
 
 class UnusableValue(Exception):
@@ -45,7 +48,10 @@ class HandshakeField(TextOption):
         super().__init__(name)
 
     def of(self, request: DialRequest) -> str | None:
-        """Returns the client's value, or None if it is missing, empty, repeated or not UTF-8."""
+        """Returns the client's value, or None if it is missing, empty, repeated or not UTF-8.
+
+        It reads no query and no cookies with more than a thousand values.
+        """
         try:
             return HandshakeValues(request).get(self._text) or None
         except UnusableValue:
@@ -69,7 +75,8 @@ class HandshakeValues:
         """Returns a value; an empty text or None if the client gave none.
 
         Raises:
-            UnusableValue: the client gave it more than once, or it is not UTF-8.
+            UnusableValue: the client gave it more than once, it is not UTF-8, or the client gave
+                too many values.
         """
         source, _, key = name.partition(".")
         if not key:
@@ -104,16 +111,17 @@ class HandshakeValues:
 
     def _cookies(self, wanted: str) -> Iterator[str]:
         for header in self._header("cookie"):
-            for pair in header.split(";"):
+            for pair in _pairs("cookies", header, ";"):
                 name, _, value = pair.partition("=")
                 if name.strip(" \t") == wanted:  # other spaces of ISO-8859-1 are bytes of UTF-8
                     yield value.strip(" \t")
 
     def _parameter(self, name: str, key: str) -> str:
         wanted, found = key.encode(), []
-        for pair in self._query.split("&"):
+        for pair in _pairs("parameters", self._query, "&"):
             given, _, value = pair.replace("+", " ").partition("=")
-            if unquote_to_bytes(given) == wanted:
+            # each byte takes one character or three
+            if len(wanted) <= len(given) <= 3 * len(wanted) and unquote_to_bytes(given) == wanted:
                 found.append(value)
         return _decoded(name, _only(name, found))
 
@@ -157,7 +165,15 @@ def _only(name: str, found: list[str]) -> str:
     return found[0] if found else ""
 
 
+def _pairs(what: str, text: str, separator: str) -> list[str]:
+    if text.count(separator) >= _MOST_PAIRS:
+        raise UnusableValue(f"more than {_MOST_PAIRS} {what} are given")
+    return text.split(separator)
+
+
 def _decoded(name: str, value: str) -> str:
+    if value.count("%") > _MOST_ESCAPES:
+        raise UnusableValue(f"{name} has more than {_MOST_ESCAPES} escapes")
     return _utf8(name, unquote_to_bytes(value))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from wsgw_core.api import DialRequest, HandshakeField, Template
@@ -57,6 +59,41 @@ def test_unknown_name_is_an_error_that_lists_the_names(name: str) -> None:
 def test_a_near_name_is_suggested() -> None:
     with pytest.raises(ValueError, match=r"unknown field cookies\.a; did you mean cookie\.NAME\?"):
         HandshakeField("cookies.a")
+
+
+LONG = 60_000  # characters; a head may have 64 KiB
+
+
+def seconds_of(field: str, path: str = "/", cookies: str = "") -> float:
+    """Returns the processor time of a hundred looks at a value."""
+    wanted = HandshakeField(field)
+    request = DialRequest("s1", path, (("Cookie", cookies),))
+    begin = time.thread_time()
+    for _ in range(100):
+        wanted.of(request)
+    return time.thread_time() - begin
+
+
+@pytest.mark.parametrize("piece", ["&", "a&", "%61=1&", "%", "room=%", "roo%6D&", "room%%%%%&"])
+def test_hostile_query_costs_little_more_than_a_long_one(piece: str) -> None:
+    usual = min(seconds_of("query.room", f"/?a={'b' * LONG}") for _ in range(5))
+    hostile = f"/?room={piece * (LONG // len(piece))}"
+    assert min(seconds_of("query.room", hostile) for _ in range(5)) < 20 * usual
+
+
+@pytest.mark.parametrize("piece", [";", "a;", "a=b; "])
+def test_many_cookies_cost_little_more_than_a_long_one(piece: str) -> None:
+    usual = min(seconds_of("cookie.room", cookies=f"a={'b' * LONG}") for _ in range(5))
+    hostile = piece * (LONG // len(piece))
+    assert min(seconds_of("cookie.room", cookies=hostile) for _ in range(5)) < 20 * usual
+
+
+def test_a_thousand_parameters_and_cookies_are_read() -> None:
+    query = "&".join(f"a{number}=1" for number in range(999))
+    cookies = "; ".join(f"a{number}=1" for number in range(999))
+    request = DialRequest("s1", f"/?{query}&r%6Fom=x+%C3%B6", (("Cookie", f"{cookies}; room=y"),))
+    assert HandshakeField("query.room").of(request) == "x ö"
+    assert HandshakeField("cookie.room").of(request) == "y"
 
 
 def test_templates_have_cookies_too() -> None:
