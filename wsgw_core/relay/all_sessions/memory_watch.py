@@ -241,7 +241,7 @@ class MemoryWatch:
         self._is_near = used >= near
         if self.paused or self._is_near or self.used > self.bound // 2:
             self._urgent_until = now + _URGENT_FOR
-        places = max(1, (near - used) // min(_READ, self.bound // 16))
+        places = max(1, (near - used) // min(_READ, 1 + self.bound // 16))
         self._chance = places / max(1, self.paused)
         if used < self.bound * 5 // 8:
             self._level = None

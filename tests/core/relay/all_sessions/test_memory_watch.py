@@ -257,6 +257,16 @@ def test_fewer_long_reads_fit_into_a_small_bound() -> None:
 
 
 @on_virtual_clock
+async def test_a_bound_of_a_byte_is_watched_like_any_other() -> None:
+    bench = Bench(1, 0, bound=1)
+    await asyncio.sleep(ROUNDS)
+    assert (bench.watch.used, bench.held, bench.watch.is_full) == (1, [True, False], True)
+    bench.sessions[0].held_bytes = 0
+    await asyncio.sleep(ROUNDS)
+    assert (bench.watch.used, bench.held, bench.watch.is_full) == (0, [False, False], False)
+
+
+@on_virtual_clock
 async def test_without_a_bound_nothing_is_watched() -> None:
     bench = Bench(MIB, bound=None)
     loop: Any = asyncio.get_running_loop()
