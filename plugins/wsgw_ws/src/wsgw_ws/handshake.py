@@ -121,13 +121,8 @@ class ClientHandshake(asyncio.Protocol):
         except (InvalidHandshake, ValueError) as error:
             self._fail(UnusableAnswer(f"not a valid answer: {error}"[:_MAX_REASON]))
 
-    def eof_received(self) -> None:
-        """Completes a declining answer whose end is that of the connection."""
-        if self._declining is not None and not self.answer.done():
-            self._fail(self._declining.at_eof())
-
     def connection_lost(self, exc: Exception | None) -> None:
-        """Records the loss, and ends the wait for the answer."""
+        """Records the loss, and ends the wait for the answer; it may end a declining one."""
         self.lost = True
         if not self.answer.done():
             why = tls_error_text(exc) if exc is not None else "closed"

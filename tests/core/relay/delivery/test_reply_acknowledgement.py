@@ -139,6 +139,7 @@ async def test_unanswered_messages_fill_the_ledger_until_they_are_answered() -> 
 @on_virtual_clock
 async def test_unanswered_messages_fill_the_ledger_until_they_expire() -> None:
     bench = await correlating_bench(LimitOptions(ledger_messages=2)).open()
+    await asyncio.sleep(100)
     connection = bench.blue.connections[0]
     bench.say("?a", "?b")
     connection.acknowledge()

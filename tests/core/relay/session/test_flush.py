@@ -160,6 +160,7 @@ class TestWithADeadBackend:
         bench.drop()
         assert bench.ended
         assert bench.counters.failovers.value == 0
+        assert not bench.pooled[0].absence.is_away  # it has perhaps only ended the connection
 
     @on_virtual_clock
     async def test_messages_survive_several_deaths(self) -> None:

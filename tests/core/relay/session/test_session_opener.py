@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 from websockets.datastructures import Headers
@@ -29,3 +30,15 @@ async def test_a_gateway_out_of_resources_answers_503_and_says_when_to_try_again
     assert (refusal.status, refusal.body) == (503, b"gateway is out of resources\n")
     assert dict(refusal.headers) == {"Retry-After": "5"}
     assert [pooled.failures for pooled in bench.pooled] == [0, 0]
+
+
+@on_virtual_clock
+async def test_the_handshakes_of_a_route_that_is_gone_are_forgotten() -> None:
+    bench = RelayBench()
+    old, new = (Route(None, (), replace(bench.context, route=name)) for name in ("old", "new"))
+    opener = SessionOpener(Routes([old]), bench.counters, logging.getLogger("wsgw.test"))
+    for route in (old, new):
+        opener.serve_by(Routes([route]))
+        session, _ = await opener.open(bench.handshake, Headers())
+        assert bench.counters.route_handshakes == {route.id: 1}
+        session.close(1000)
