@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import pytest
@@ -57,6 +58,24 @@ async def test_answer_incomplete_at_timeout_is_no_sign_of_life(answer: bytes | N
         backend = server.backend({"handshake-timeout": "50ms"})
         with pytest.raises(BackendUnavailable, match="no answer to an HTTP request"):
             await backend.probe()
+        await backend.close()
+
+
+async def test_request_without_an_answer_drops_its_connection() -> None:
+    dropped = asyncio.Event()
+
+    async def wait(peer: RawPeer) -> None:
+        with contextlib.suppress(ConnectionError):
+            await peer.reader.read()
+        dropped.set()
+
+    async with raw_server(unused) as server:
+        server.act_plain = wait
+        backend = server.backend({"handshake-timeout": "50ms"})
+        with pytest.raises(BackendUnavailable, match="no answer to an HTTP request"):
+            await backend.probe()
+        async with asyncio.timeout(60):
+            await dropped.wait()
         await backend.close()
 
 
