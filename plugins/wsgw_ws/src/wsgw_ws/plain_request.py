@@ -24,6 +24,8 @@ class PlainRequest(asyncio.Protocol):
     can do so: the system of a frozen one accepts connections too. GET, as some servers for
     websockets know no other method.
 
+    Call `abort` in the end.
+
     Args:
         uri: what to ask for.
 
@@ -71,5 +73,3 @@ class PlainRequest(asyncio.Protocol):
             self.answer.set_result(None)
         else:
             self.answer.set_exception(BackendUnavailable(fault))
-        if self._transport is not None:
-            self._transport.abort()
