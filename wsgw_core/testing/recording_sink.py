@@ -239,6 +239,7 @@ class WatchedConnection:
         self.close_called = False
         self.inside: str | None = None
         self._connection = connection
+        self._numbered = connection if isinstance(connection, NumberedConnection) else None
         self._sink = sink
 
     @property
@@ -263,8 +264,8 @@ class WatchedConnection:
             self.sent_count += 1
         self.number += 1
         with self._noted("send"):
-            if isinstance(self._connection, NumberedConnection):
-                self._connection.send_numbered(message, self.number)
+            if self._numbered is not None:
+                self._numbered.send_numbered(message, self.number)
             else:
                 self._connection.send(message)
 
