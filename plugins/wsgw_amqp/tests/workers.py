@@ -82,7 +82,7 @@ class Workers:
         self._url = url
         self._names = names
         self._answer = answer
-        self._changed = asyncio.Condition()
+        self._waiting: list[tuple[Callable[[], Any], asyncio.Future[None]]] = []
         self._reading: asyncio.Task[None] | None = None
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
@@ -108,11 +108,17 @@ class Workers:
 
     async def until(self, condition: Callable[[], Any], what: Callable[[], str]) -> None:
         """Waits for a condition on the read messages."""
+        if condition():
+            return
+        waiting = condition, asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
         try:
-            async with asyncio.timeout(_TIMEOUT), self._changed:
-                await self._changed.wait_for(condition)
+            async with asyncio.timeout(_TIMEOUT):
+                await waiting[1]
         except TimeoutError:
             raise AssertionError(f"waited {_TIMEOUT:g} s for {what()}") from None
+        finally:
+            self._waiting.remove(waiting)
 
     async def message(self, session_id: str, index: int) -> AbstractIncomingMessage:
         """Waits for a message of a session and returns it."""
@@ -177,9 +183,8 @@ class Workers:
             channel = await self._connection.channel(publisher_confirms=False)
             await channel.set_qos(prefetch_count=500)
             queue = await channel.get_queue(self._names.queue)
-            async with self._changed:
-                self._channel = channel
-                self._changed.notify_all()
+            self._channel = channel
+            self._notify()
             async with queue.iterator() as messages:
                 async for message in messages:
                     await self._take(channel, message)
@@ -202,5 +207,10 @@ class Workers:
             told = {"type": message.type, "id": message.message_id, **json.loads(message.body)}
             self.events[session_id].append(told)
         await message.ack()
-        async with self._changed:
-            self._changed.notify_all()
+        self._notify()
+
+    def _notify(self) -> None:
+        # Not asyncio.Condition, which would wake a hundred tasks for each message.
+        for condition, future in self._waiting:
+            if not future.done() and condition():
+                future.set_result(None)
