@@ -517,6 +517,8 @@ async def test_token_without_key_id_is_tried_with_few_keys(
         ('{"keys": [' + ",".join(["{}"] * 10_000) + "]}", "ES256", "10000 keys, more than 1000"),
         ("x" * 1_100_000, "ES256", "larger than 1048576 bytes"),
         (EC.as_pem(private=True).decode(), "ES256", "has a private key"),
+        (json.dumps({"keys": [EC.as_dict(private=True)]}), "ES256", "has a private key"),
+        (json.dumps(RSA.as_dict(private=True)), "RS256", "has a private key"),
         (UNKNOWN_CURVE, "ES256", "has an unreadable public key in PEM"),
         ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "ES256", "unreadable"),
     ],

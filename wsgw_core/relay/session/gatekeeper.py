@@ -39,12 +39,8 @@ class Gatekeeper:
             try:
                 refusal = await _decision(gate, handshake, timeout)
             except TimeoutError:
-                self._warn(
-                    "client %s: %s did not decide within %g s",
-                    handshake.peer,
-                    type(gate).__name__,
-                    timeout,
-                )
+                name = type(gate).__name__
+                self._warn("client %s: gate %s did not decide in time", handshake.peer, name)
                 return Refusal(503, (), b"access check timed out\n")
             except (Exception, asyncio.CancelledError):
                 if is_cancelled():  # the client is gone

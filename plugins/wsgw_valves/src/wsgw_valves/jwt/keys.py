@@ -14,6 +14,7 @@ _MOST_KEYS = 1000
 _MOST_TRIES = 8  # a signature costs time
 _SHORTEST_SECRET = 32  # bytes; RFC 7518 section 3.2
 _FEWEST_BITS = 2048  # of RSA; RFC 7518 section 3.3
+_PRIVATE = "has a private key; give the public key, which verifies tokens"
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _TYPES = {"HS": "oct", "RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "ES256K": "secp256k1"}
@@ -108,6 +109,8 @@ def _from_jwk(data: Any) -> Key | None:
         return None
     if data.get("kty") == "oct" and len(str(data.get("k"))) * 6 < _SHORTEST_SECRET * 8:
         return None
+    if data.get("kty") != "oct" and "d" in data:
+        raise ValueError(_PRIVATE)
     try:
         key = JWKRegistry.import_key(data)
         key.check_key_op("verify")
@@ -118,7 +121,7 @@ def _from_jwk(data: Any) -> Key | None:
 
 def _from_pem(match: re.Match[str]) -> Key:
     if "PRIVATE" in match[1]:
-        raise ValueError("has a private key; give the public key, which verifies tokens")
+        raise ValueError(_PRIVATE)
     for kind in (RSAKey, ECKey, OKPKey):
         try:
             key: Key = kind.import_key(match[0])
