@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from .backend import BackendContext
@@ -160,14 +161,12 @@ class ReplyBuffers(Generic[ReceiptT]):
         self._messages += sign
 
 
+@dataclass(slots=True)
 class _Held(Generic[ReceiptT]):
     """The replies that wait for one session."""
 
-    __slots__ = ("bytes", "replies")
-
-    def __init__(self) -> None:
-        self.replies: deque[tuple[Message, ReceiptT]] = deque()
-        self.bytes = 0
+    replies: deque[tuple[Message, ReceiptT]] = field(default_factory=deque)
+    bytes: int = 0
 
 
 def _ignore(_receipt: object) -> None:

@@ -6,6 +6,7 @@ import struct
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import pamqp.frame
 from pamqp import commands, encode
@@ -45,25 +46,10 @@ _NUMBER = _long_entry("wsgw-number")
 _REPLAYED = encode.short_string("wsgw-replayed") + b"t\x01"
 
 
-class _Now:
-    """The current time in the formats of messages, made once a second."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._stamp = b""
-        self._text = b""
-
-    def packed(self) -> tuple[bytes, bytes]:
-        """Returns the time as a timestamp, and as a long string of a table."""
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            self._stamp = _TIMESTAMP.pack(second)
-            self._text = b"S" + encode.long_string(text_of_time(second))
-        return self._stamp, self._text
-
-
-_now = _Now()
+@lru_cache(maxsize=1)
+def _packed_time(second: int) -> tuple[bytes, bytes]:
+    """Returns a time as a timestamp, and as a long string of a table."""
+    return _TIMESTAMP.pack(second), b"S" + encode.long_string(text_of_time(second))
 
 
 def text_of_time(second: float) -> str:
@@ -132,7 +118,7 @@ class Envelope:
             number: of the message in its session; 0: none.
             replayed: an earlier backend may have received the message.
         """
-        stamp, text = _now.packed()
+        stamp, text = _packed_time(int(time.time()))
         event_id = self._prefix + name.encode()
         table = [_TAG, _LONG.pack(tag)]
         if number:

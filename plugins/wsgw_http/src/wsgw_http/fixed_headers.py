@@ -6,42 +6,25 @@ import re
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\x20-\x7e\t\x80-\U0010ffff]*")
-_OURS = frozenset(
+_OF_ONE_CONNECTION = frozenset(
     {
         "connection",
         "content-length",
         "content-type",
-        "expect",
-        "idempotency-key",
-        "forwarded",
         "keep-alive",
         "proxy-connection",
         "te",
-        "traceparent",
-        "tracestate",
         "trailer",
         "transfer-encoding",
         "upgrade",
-        "x-real-ip",
     }
 )
+_SET_BY_WSGW = {"expect", "forwarded", "idempotency-key", "traceparent", "tracestate", "x-real-ip"}
+_OURS = _OF_ONE_CONNECTION | _SET_BY_WSGW
 _PREFIXES = ("x-wsgw-", "ce-", "webhook-", "sec-websocket-", "x-forwarded-")
 # These describe the client's own connection, or what the client can decode.
 _NEVER_PASSED = frozenset({"accept-encoding", "host"})
-_NEVER_PASSED_BACK = frozenset(
-    {
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+_NEVER_PASSED_BACK = _OF_ONE_CONNECTION | {"content-encoding"}
 _NEVER_PASSED_BACK_PREFIXES = ("sec-websocket-", "x-wsgw-")
 
 

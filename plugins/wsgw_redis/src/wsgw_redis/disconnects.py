@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from wsgw_core.api import BackendContext, BackendUnavailable, Close, CloseCause
 
@@ -141,13 +142,11 @@ class Disconnects:
             self._task = None
 
 
+@dataclass(slots=True)
 class _Event:
     """The end of one session."""
 
-    __slots__ = ("cause", "close", "entries", "is_asked")
-
-    def __init__(self, entries: EventEntries, close: Close, cause: CloseCause) -> None:
-        self.entries = entries
-        self.close = close
-        self.cause = cause
-        self.is_asked = False
+    entries: EventEntries
+    close: Close
+    cause: CloseCause
+    is_asked: bool = False  # Redis may already have it

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import hiredis
@@ -28,15 +29,13 @@ class LineLost(BackendUnavailable):
     """The connection was lost before the reply."""
 
 
+@dataclass(slots=True)
 class _Asked:
     """Commands of one write with one receiver of their replies."""
 
-    __slots__ = ("count", "max_looks", "take")
-
-    def __init__(self, take: Take, count: int, max_looks: int) -> None:
-        self.take = take
-        self.count = count
-        self.max_looks = max_looks
+    take: Take
+    count: int
+    max_looks: int
 
 
 class ReplyCollector:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -30,17 +31,12 @@ class Sender(Protocol):
         """
 
 
+@dataclass(slots=True)
 class _Batch:
-    """The commands of one write."""
+    """The commands of one write, and when they were written."""
 
-    __slots__ = ("senders", "wants_replicas", "written")
-
-    def __init__(
-        self, senders: deque[tuple[Sender, int]], written: float, *, wants_replicas: bool
-    ) -> None:
-        self.senders = senders
-        self.written = written
-        self.wants_replicas = wants_replicas
+    senders: deque[tuple[Sender, int]]
+    written: float
 
 
 class Publisher:
@@ -120,7 +116,7 @@ class Publisher:
         self._unanswered += count
         self._metrics.in_flight += count
         self._metrics.batch_sizes.observe(count)
-        batch = _Batch(senders, self._clock.time(), wants_replicas=self._replicas > 0)
+        batch = _Batch(senders, self._clock.time())
         if not self._replicas:
             self.line.send(b"".join(packed), count, partial(self._take, batch))
             return
