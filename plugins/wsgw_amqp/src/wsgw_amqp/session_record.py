@@ -58,11 +58,7 @@ class SessionRecord:
             since: of a new record.
             dials: of a new record.
         """
-        key = session_id, exchange
-        record = _records.get(key)
-        if record is None:
-            record = _records[key] = SessionRecord(since, dials)
-        return record
+        return _records.setdefault((session_id, exchange), SessionRecord(since, dials))
 
     def begin(
         self,

@@ -57,11 +57,7 @@ class SessionRecord:
             session_id: the session's.
             stream: identifies the stream, with its server.
         """
-        key = session_id, stream
-        record = _records.get(key)
-        if record is None:
-            record = _records[key] = SessionRecord()
-        return record
+        return _records.setdefault((session_id, stream), SessionRecord())
 
     def begin(
         self, backend: RedisBackend, connection: RedisConnection, entries: EventEntries
