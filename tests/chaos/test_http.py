@@ -39,6 +39,7 @@ TRIED = (
     "drop",
     "client-slow",
     "client-closes",
+    "reset-in-close",
 )
 
 

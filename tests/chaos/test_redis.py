@@ -26,7 +26,7 @@ CROWDED = replace(SHORT, load=replace(SHORT.load, rate=10))
 IMPATIENT = {"WSGW_FAILOVER__DIAL_TIMEOUT": "1s"}
 TRIED = (
     *("away", "back-from-outage", "reset", "client-slow", "client-vanishes", "client-floods"),
-    "client-closes",
+    *("client-closes", "reset-in-close"),
 )
 IN_CROWDS = [name for name in TRIED if WAYS[name].clients is not None]
 

@@ -30,6 +30,7 @@ _PLAYED = PlayedBackend(
         "client-vanishes",
         "client-floods",
         "client-closes",
+        "reset-in-close",
     ),
     # so that wsgw notices a loss as fast as with a websocket
     keys={"retries": "0", "request-timeout": "5s"},

@@ -25,7 +25,7 @@ def wsgw_register_backends(registry: BackendRegistry) -> None:
             "redis://{address}",
             ways=(
                 *("away", "back-from-outage", "reset", "client-slow", "client-vanishes"),
-                *("client-floods", "client-closes"),
+                *("client-floods", "client-closes", "reset-in-close"),
             ),
             keys={
                 "events": "connect,message,disconnect",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from ..history import Verdict
 from ..place import Place
 from ..stage import Stage
-from .way import Expectation, Way, begin
+from .way import Expectation, Way, begin, proxy_of
 
 _SEND_AND_CLOSE = 200
 _SEND_AND_VANISH = 50
@@ -69,6 +69,19 @@ async def flood(stage: Stage) -> None:
 
 async def close(stage: Stage) -> None:
     """Runs clients that send and close at once, and kills their backend meanwhile."""
+    await _close(stage, Place.start)
+
+
+async def close_in_reset(stage: Stage) -> None:
+    """Does the same, but resets the connections of a backend that stays alive."""
+
+    async def reset(place: Place) -> None:
+        proxy_of(place).reset_in_mid_message()
+
+    await _close(stage, reset)
+
+
+async def _close(stage: Stage, break_: Callable[[Place], Awaitable[None]]) -> None:
     for place in stage.places:
         await place.start()
     async for _ in stage.breaks():
@@ -81,7 +94,7 @@ async def close(stage: Stage) -> None:
         await stage.until(partial(_any, begun), "the first messages are read")
         victim = next(place for place, has_begun in begun.items() if has_begun())
         stage.broken += 1
-        await victim.start()
+        await break_(victim)
         await asyncio.gather(*tasks)
         stage.clients += clients
     await stage.settled(_all_are_read)
@@ -130,6 +143,14 @@ WAYS = (
         close,
         # Clients cannot read answers after their close.
         Expectation(answered=False, moves=False, given_up=True),
+        backends=1,
+    ),
+    Way(
+        "reset-in-close",
+        "the same, but a proxy resets (RST) the connections of the backend, which is alive",
+        close_in_reset,
+        Expectation(answered=False, moves=False, given_up=True),
+        proxied=True,
         backends=1,
     ),
 )

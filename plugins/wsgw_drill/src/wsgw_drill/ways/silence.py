@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from ..place import Place
 from ..stage import Stage
-from ..tcp_proxy import TcpProxy
-from .way import Bound, Expectation, Way, begin
+from .way import Bound, Expectation, Way, begin, proxy_of
 
 
 async def freeze(stage: Stage) -> None:
@@ -28,9 +26,9 @@ async def blackhole(stage: Stage) -> None:
     async for _ in stage.breaks():
         victim = stage.busiest()
         stage.breaking(victim)
-        _proxy_of(victim).stall()
+        proxy_of(victim).stall()
         await stage.all_are_served()
-        _proxy_of(victim).flow()
+        proxy_of(victim).flow()
 
 
 async def reset(stage: Stage) -> None:
@@ -39,14 +37,8 @@ async def reset(stage: Stage) -> None:
     async for _ in stage.breaks():
         victim = stage.busiest()
         stage.breaking(victim)
-        _proxy_of(victim).reset_in_mid_message()
+        proxy_of(victim).reset_in_mid_message()
         await stage.all_are_served()
-
-
-def _proxy_of(place: Place) -> TcpProxy:
-    if place.proxy is None:
-        raise RuntimeError("the way is not declared with proxied=True")
-    return place.proxy
 
 
 WAYS = (

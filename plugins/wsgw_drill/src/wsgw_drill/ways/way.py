@@ -9,8 +9,10 @@ from enum import Enum, auto
 from wsgw_core.api import PlayedBackend
 
 from ..load_client import Load
+from ..place import Place
 from ..settings import Settings
 from ..stage import Stage
+from ..tcp_proxy import TcpProxy
 
 
 class Bound(Enum):
@@ -94,6 +96,13 @@ class Way:
         if self.steered and not settings.steered:
             return "needs an admin API: with -c one without TLS, with --url that of --admin"
         return None
+
+
+def proxy_of(place: Place) -> TcpProxy:
+    """Returns the proxy in front of a backend, of a way with `proxied`."""
+    if place.proxy is None:
+        raise RuntimeError("the way is not declared with proxied=True")
+    return place.proxy
 
 
 async def begin(stage: Stage, *options: str, load: Load | None = None) -> None:
