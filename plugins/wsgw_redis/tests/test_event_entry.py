@@ -7,7 +7,7 @@ import pytest
 from wsgw_redis.event_entry import EventEntries
 from wsgw_redis.settings import RedisSettings
 
-from wsgw_core.api import BINARY, Close, CloseCause, DialRequest, Message
+from wsgw_core.api import BINARY, TEXT, Close, CloseCause, DialRequest, Message
 
 HEADERS = (("X-A", "1"), ("x-a", "ü"), ("traceparent", "00-1-2-01"), ("Cookie", "no"))
 
@@ -29,6 +29,15 @@ def read(packed: bytes) -> tuple[list[bytes], dict[bytes, bytes]]:
     fields = parts[end + 1 :]
     assert len(fields) % 2 == 0
     return parts[:end], dict(zip(fields[::2], fields[1::2], strict=True))
+
+
+def test_message_is_packed_correctly_by_a_clock_that_was_never_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 5.25)  # in 1970
+    _, fields = read(entries().message(12, Message(TEXT, b"x")))
+    assert int(fields[b"time"]) == 5250
+    assert (fields[b"number"], fields[b"data"]) == (b"12", b"x")
 
 
 @pytest.mark.parametrize("data", [b"", b"\r\n$3\r\n", b"x" * 100_000])

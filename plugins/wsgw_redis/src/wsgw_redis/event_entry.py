@@ -91,7 +91,7 @@ class EventEntries:
         count = len(start) + 1 + len(session) + 1 + len(b"number kind data".split()) * 2
         count += len(self._tail)
         self._before_id = b"*%d\r\n" % count + _bulks(*start)
-        self._before_time = _bulks(*session) + b"$13\r\n"
+        self._before_time = _bulks(*session) + b"$13\r\n"  # `message` pads the time
         self._before_number = b"\r\n" + _bulks(b"number")
         self._packed_tail = b"\r\n" + (_bulks(*self._tail) if self._tail else b"")
         self._id_length = len(self._session) + 1
@@ -102,7 +102,7 @@ class EventEntries:
             return self._unusual_message(number, message)
         counted, data = b"%d" % number, message.data
         length = len(counted)
-        return b"%b$%d\r\n%b-%b\r\n%b%d%b$%d\r\n%b\r\n%b$%d\r\n%b%b" % (
+        return b"%b$%d\r\n%b-%b\r\n%b%013d%b$%d\r\n%b\r\n%b$%d\r\n%b%b" % (
             self._before_id,
             self._id_length + length,
             self._session,
