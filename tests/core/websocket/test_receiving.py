@@ -68,6 +68,16 @@ class TestMessages:
             assert (was_in_a_frame, bench.endpoint.is_in_a_frame) == (True, False)
             assert bench.endpoint.is_in_a_message
 
+    async def test_bytes_of_incomplete_frames_and_messages_are_held(self) -> None:
+        async with endpoint_bench() as bench:
+            first = frame(raw.BINARY, b"x" * 1000, fin=False)
+            last = frame(raw.CONTINUATION, b"y" * 500)
+            held = [bench.endpoint.held_bytes]
+            for part in (first[:600], first[600:], last[:300], last[300:]):
+                bench.endpoint.data_received(part)
+                held.append(bench.endpoint.held_bytes)
+            assert held == [0, 600, 1000, 1300, 0]
+
     async def test_a_message_in_many_writes_is_taken(self) -> None:
         async with endpoint_bench() as bench:
             for byte in frame(raw.TEXT, "grüße".encode()) + frame(raw.BINARY, b"\0" * 130):
