@@ -295,6 +295,7 @@ async def test_connection_closed_by_operator_is_loss_with_reason(
 
 
 @pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])  # a node starts slowly
 async def test_dials_fail_until_killed_node_is_back(node: BrokerNode) -> None:
     async with standing(node.url) as stand:
         _, sink, _ = await stand.session()
