@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import websockets.asyncio.client
 from hypothesis import HealthCheck, settings
 
 from . import first_collection, hangs, slow_first
@@ -16,6 +17,9 @@ from .chaos.drill_property import DRILL
 
 # A shell makes its background jobs ignore SIGINT, and the processes that tests start inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Clients connect directly; websockets would search the whole environment for a proxy for each.
+vars(websockets.asyncio.client)["get_proxy"] = lambda _: None
 
 # Most tests wait: for sockets, processes and timeouts. But each worker has to collect them all.
 _WORKERS_PER_PROCESSOR = 4
