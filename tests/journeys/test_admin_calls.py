@@ -53,6 +53,7 @@ class TestBackends:
             "activeConnections": 1,
             "enabled": True,
             "tripped": False,
+            "away": False,
             "down": "",
             "healthy": True,
             "totalConnections": 1,
@@ -61,6 +62,22 @@ class TestBackends:
             "weight": 1,
             "route": "",
         }
+
+    async def test_backend_that_has_died_is_away_until_it_answers_a_dial(
+        self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
+    ) -> None:
+        async with connect(gateway.url):
+            await blue.connection()
+            await blue.down()
+            await until(lambda: gateway.gateway.counters.failovers.value)
+            row = await backend_row(operator, "blue")
+            assert (row["away"], row["tripped"], row["down"]) == (True, False, "")
+            metrics = (await operator.call("GET", "/metrics")).text
+            assert 'wsgw_backend_away{backend="blue"} 1.0' in metrics
+            await blue.up()
+            while (await backend_row(operator, "blue"))["away"]:
+                async with connect(gateway.url):
+                    pass
 
     async def test_config_has_wsbalancers_fields(
         self, start_gateway: StartGateway, start_admin: StartAdmin

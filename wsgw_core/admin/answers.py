@@ -33,6 +33,7 @@ BACKEND_KEYS = {
     "activeConnections": "connections",
     "enabled": "enabled",
     "tripped": "tripped",
+    "away": "away",
     "down": "down",
     "healthy": "healthy",
     "totalConnections": "connections_opened",

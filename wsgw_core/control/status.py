@@ -41,6 +41,7 @@ class BackendStatus:
         enabled: whether it gets new sessions.
         healthy: what the last probes have found.
         tripped: whether its breaker keeps sessions away.
+        away: whether a dial or a connection to it has failed, and it has answered no dial since.
         down: why it is down by its own account; empty: it is not.
         connections, connections_opened: of sessions, now and ever.
         failures: dials that failed, and connections lost at once.
@@ -56,6 +57,7 @@ class BackendStatus:
     enabled: bool
     healthy: bool
     tripped: bool
+    away: bool
     down: str
     connections: int
     connections_opened: int

@@ -31,6 +31,7 @@ def backend_status(backend: PooledBackend, spec: BackendSpec, *, connections: in
         enabled=backend.enabled,
         healthy=backend.healthy,
         tripped=backend.breaker.tripped,
+        away=backend.absence.is_away,
         down=backend.outage.reason,
         connections=connections,
         connections_opened=backend.total,

@@ -109,6 +109,7 @@ class Exposition:
         yield families.HEALTHY, [((each.id,), each.healthy) for each in backends]
         yield families.TRIPPED, [((each.id,), each.breaker.tripped) for each in backends]
         yield families.TRIPS, [((each.id,), each.breaker.trips) for each in backends]
+        yield families.AWAY, [((each.id,), each.absence.is_away) for each in backends]
         yield families.DOWN, [((each.id,), bool(each.outage.reason)) for each in backends]
         yield families.BLOCKED, [((each.id,), not each.writable) for each in backends]
         yield families.LOSSES, [((each.id,), each.losses) for each in backends]

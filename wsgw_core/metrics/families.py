@@ -114,6 +114,12 @@ TRIPPED = Family(
 TRIPS = Family(
     "wsgw_backend_breaker_trips", "counter", "Times the breaker has tripped.", ("backend",)
 )
+AWAY = Family(
+    "wsgw_backend_away",
+    "gauge",
+    "1 after a dial or a connection has failed, until the backend answers a dial.",
+    ("backend",),
+)
 DOWN = Family(
     "wsgw_backend_down",
     "gauge",

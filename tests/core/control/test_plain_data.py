@@ -34,7 +34,7 @@ SAMPLES = [
     outcome.ReloadReport(["a"], ["b"], ["c"], ["d"], ["e"], ["f"]),
     status.GatewayStatus("1.0", ("all frontends are paused",), ("own",), 7),
     status.BackendStatus(
-        "blue", "ws", "ws://u:***@blue", "own", "all", 1, 2, True, False, True, "why", 3, 4, 5
+        "blue", "ws", "ws://u:***@b", "own", "all", 1, 2, True, False, True, True, "why", 3, 4, 5
     ),
     status.BackendSettings(
         "blue", "ws", "ws://blue", "", 1, 2, -1, {"tls": {"t": 1.5}, "b": 2}, (("tls", "t"),)
