@@ -68,6 +68,13 @@ class TestMessages:
             assert (was_in_a_frame, bench.endpoint.is_in_a_frame) == (True, False)
             assert bench.endpoint.is_in_a_message
 
+    async def test_an_empty_frame_in_two_reads_is_taken_with_its_last_byte(self) -> None:
+        async with endpoint_bench(client_side=True) as bench:
+            for byte in frame(raw.TEXT, masked=False):
+                assert bench.events.messages == []
+                bench.endpoint.data_received(bytes([byte]))
+            assert bench.events.messages == [as_message("")]
+
     async def test_bytes_of_incomplete_frames_and_messages_are_held(self) -> None:
         async with endpoint_bench() as bench:
             first = frame(raw.BINARY, b"x" * 1000, fin=False)
