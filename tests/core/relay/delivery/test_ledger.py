@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsgw_core.api import BINARY, Limits, Message, ReplyExpected, SentOnce
+from wsgw_core.api import BINARY, Goodbye, Limits, Message, ReplyExpected, SentOnce
 from wsgw_core.relay.delivery.awaited_replies import AwaitedReplies
 from wsgw_core.relay.delivery.ledger import Ledger
 from wsgw_core.testing.fakes import as_message
@@ -202,6 +202,28 @@ class TestReplies:
         assert [len(message.data) for message in ledger.entries] == [1, 2, 3]
         assert ledger.replayable == 3
         assert ledger.next_expiry is None  # they wait for their acknowledgement again
+
+
+class TestGoodbye:
+    def test_it_completes_the_ledger_when_the_connection_was_given_it(self) -> None:
+        ledger = filled("A")
+        ledger.stop_giving()
+        add(ledger, Goodbye(BINARY, b""))
+        assert not ledger.is_complete
+        ledger.gave_one()
+        assert ledger.is_complete
+        ledger.delivered(2, now=0)
+        assert ledger.is_complete
+
+    def test_it_does_not_complete_the_ledger_while_a_reply_is_awaited(self) -> None:
+        ledger = filled()
+        add(ledger, expecting("a"))
+        add(ledger, Goodbye(BINARY, b""))
+        assert not ledger.is_complete
+        ledger.delivered(2, now=0)
+        assert not ledger.is_complete
+        ledger.answered("a")
+        assert ledger.is_complete
 
 
 def test_messages_to_be_sent_once_are_not_replayed() -> None:
@@ -441,6 +463,25 @@ def seconds_for_answers(open_messages: int, order: str) -> float:
 def test_an_answer_costs_the_same_however_many_messages_are_open(order: str) -> None:
     few = min(seconds_for_answers(40, order) for _ in range(5))
     many = min(seconds_for_answers(8000, order) for _ in range(5))
+    assert many < 5 * few
+
+
+def seconds_for_latest_replies(awaited: int) -> float:
+    """Return the processor time of a thousand replies to the latest of so many messages."""
+    replies = AwaitedReplies()
+    for number in range(awaited):
+        replies.add(ReplyExpected(BINARY, b"", number, EXPIRES), number, expires=number)
+    latest = ReplyExpected(BINARY, b"", "latest", EXPIRES)
+    begun = time.thread_time()
+    for number in range(awaited, awaited + 1000):
+        replies.add(latest, number, expires=number)
+        replies.pop("latest")
+    return time.thread_time() - begun
+
+
+def test_a_reply_costs_the_same_however_many_older_messages_await_theirs() -> None:
+    few = min(seconds_for_latest_replies(40) for _ in range(5))
+    many = min(seconds_for_latest_replies(8000) for _ in range(5))
     assert many < 5 * few
 
 
