@@ -294,9 +294,10 @@ class TestSlow:
         bench = Bench(slow_timeout=60)
         (client,) = bench.clients
         client.blocked_since = 0.0
-        while not client.closed:
-            client.bytes_taken += size
-            await asyncio.sleep(every)
+        async with asyncio.timeout(3600):
+            while not client.closed:
+                client.bytes_taken += size
+                await asyncio.sleep(every)
         ((when, _, _),) = client.closed
         assert 60 <= when <= 75
 
@@ -379,10 +380,11 @@ class TestGone:
     async def test_pongs_do_not_reset_the_idle_timeout(self) -> None:
         bench = Bench(ping_time=8, ping_timeout=4, idle_timeout=40)
         (client,) = bench.clients
-        while not client.closed:
-            await asyncio.sleep(0.5)
-            if len(client.pinged) > client.pongs:
-                client.pong()
+        async with asyncio.timeout(3600):
+            while not client.closed:
+                await asyncio.sleep(0.5)
+                if len(client.pinged) > client.pongs:
+                    client.pong()
         assert client.pongs > 2
         ((when, code, _),) = client.closed
         assert 40 <= when <= 50

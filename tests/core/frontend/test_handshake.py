@@ -10,6 +10,7 @@ import pytest
 
 from wsgw_core.api import Close, Handshake, Headers, Limits, Refusal
 from wsgw_core.config.patterns import OriginPattern
+from wsgw_core.frontend import handshake
 from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable
 
 from ..websocket.raw_frames import CLOSE, TEXT, RawFrame, close_frame, frame, read_frame
@@ -305,6 +306,26 @@ class TestRefused:
             assert status == 426
             assert b"HTTP/" not in body
             assert bench.backend.requests == []
+
+    async def test_a_client_that_has_sent_too_much_is_read_again_after_its_refusal(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(handshake, "_LINGER", 10 * TIMEOUT)
+        async with FrontendBench() as bench:
+            bench.backend.otherwise = Hang()
+            client = await bench.connect(request())
+            await bench.backend.until_dialled(1)
+            client.write(b"x" * 32 * 1024 * 1024)
+            paused_at = 4 * (64 * 1024 + len(request()))
+            async with asyncio.timeout(TIMEOUT):
+                while bench.settings.admission.opening_bytes <= paused_at:  # noqa: ASYNC110 - nothing tells when
+                    await asyncio.sleep(0)
+            closing = asyncio.create_task(bench.frontend.close(TIMEOUT))
+            assert (await client.read_refusal())[0] == 503
+            async with asyncio.timeout(TIMEOUT):
+                await client.writer.drain()
+            client.writer.close()
+            await closing
 
     async def test_a_refused_client_causes_no_dial(self) -> None:
         async with FrontendBench(timeout=0.02) as bench:

@@ -124,7 +124,7 @@ class MemoryWatch:
         self._stuck = 0  # sessions with an incomplete message that had no turn
         self._chance = 1.0  # that a round resumes reading a paused session that holds little
         self._urgent_until = float("-inf")  # the clock's time
-        self._resident = 0  # the process's memory at the last round
+        self._resident: int  # the process's memory at the last round
         self._cost = 0.0  # seconds of processor time that the last round took
         self._ended = float("-inf")  # the clock's time of its end
         self._timer: asyncio.Handle | None = None

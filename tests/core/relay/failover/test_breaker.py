@@ -73,6 +73,17 @@ async def test_a_close_after_the_backend_was_given_something_does_not_count(
     assert bench.pooled[0].failures == 4
 
 
+@pytest.mark.parametrize("code", [1001, 1011, 1006])
+@on_virtual_clock
+async def test_a_close_before_the_backend_was_given_anything_counts(code: int) -> None:
+    bench = bench_of_one()
+    for _ in range(4):
+        await bench.open()
+        bench.blue.connections[-1].hang_up(code, abnormal=True)
+        bench.session.close(1000)
+    assert bench.pooled[0].breaker.tripped
+
+
 @on_virtual_clock
 async def test_a_loss_after_the_client_has_closed_does_not_count() -> None:
     bench = bench_of_one()
