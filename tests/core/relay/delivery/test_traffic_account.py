@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from wsgw_core.metrics.traffic import Sizes
+from wsgw_core.relay.all_sessions.session_context import ConfiguredValve
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
-from ..relay_bench import RelayBench
+from ..relay_bench import PassingValve, RelayBench, valve
 
 LENGTHS = (0, 128, 129, 100_000)
 BOUNDS = (0, 128, 256, 131_072)
@@ -15,9 +18,12 @@ def counted(sizes: Sizes) -> tuple[int, list[int]]:
     return sizes.messages, [*map(sizes.up_to, BOUNDS)]
 
 
+@pytest.mark.parametrize("valves", [(), (valve(PassingValve),)])
 @on_virtual_clock
-async def test_each_message_is_counted_once_by_size_for_the_backend_that_serves() -> None:
-    bench = await RelayBench().open()
+async def test_each_message_is_counted_once_by_size_for_the_backend_that_serves(
+    valves: tuple[ConfiguredValve, ...],
+) -> None:
+    bench = await RelayBench(valves=valves).open()
     blue, green = (pooled.traffic for pooled in bench.pooled)
 
     bench.say(*("x" * length for length in LENGTHS))

@@ -343,6 +343,26 @@ async def test_a_session_stays_for_a_while_where_a_failover_has_brought_it() -> 
 
 
 @on_virtual_clock
+async def test_a_session_without_a_backend_at_its_turn_does_not_hinder_others() -> None:
+    bench = FailbackBench()
+    bench.rate = 1.0
+    await bench.park(3)
+    bench.blue.come_up()
+    bench.failback.follow(options())
+    async with asyncio.timeout(AFTER + LOOK):
+        while not bench.at(0):  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(0.1)
+    _, lost, last = bench.sessions
+    bench.blue.will(Hang())
+    bench.green.otherwise = Hang()
+    (connection,) = (each for each in bench.green.connections if each.request.session_id == lost.id)
+    connection.drop()
+    await asyncio.sleep(2.5)
+    assert (lost.backend_id, last.backend_id) == (None, "b0")
+    await bench.end()
+
+
+@on_virtual_clock
 async def test_a_session_that_the_backend_always_drops_returns_once_per_time() -> None:
     bench = FailbackBench()
     bench.failback.follow(options())

@@ -484,3 +484,21 @@ async def test_a_full_ledger_pauses_the_client_during_a_move() -> None:
     connection = await bench.green.connection()
     connection.acknowledge()
     assert bench.is_reading()
+
+
+@on_virtual_clock
+async def test_a_connection_that_a_client_needs_no_more_is_closed() -> None:
+    bench = await bench_of(answer_close=False).open()
+    old = bench.blue.connections[0]
+    bench.say("A")
+    assert bench.session.fail_over()
+    await old.until_close_requested()
+    bench.leave()
+    assert bench.session.unacknowledged == 1
+    old.hang_up()  # as asked, which acknowledges everything
+    assert bench.ended
+    assert bench.counters.undelivered.value == 0
+    (ready,) = bench.green.connections
+    assert ready.close_request is not None
+    assert not ready.started
+    assert bench.pooled[1].active == 0
