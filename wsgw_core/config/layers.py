@@ -1,9 +1,9 @@
 """Merges the sources of a configuration: variables override the file.
 
-dynaconf merges. It would also interpret the values (`@format`, `@jinja`, `dynaconf_merge`, casts,
-letter case), so it gets nothing that it could interpret: keys are checked and written with dashes,
-and each value is wrapped in a `Setting`. A list of sections is a mapping with the keys `[0]`,
-`[1]`, so that a layer can add an item or change one.
+dynaconf merges. It would also interpret what it merges (`dynaconf_merge`, letter case, lists), so
+it gets nothing that it could interpret: keys are checked and written with dashes, and each value is
+wrapped in a `Setting`. A list of sections is a mapping with the keys `[0]`, `[1]`, so that a layer
+can add an item or change one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dynaconf import Dynaconf  # type: ignore[import-untyped]  # has no type hints
+from dynaconf.utils import object_merge  # type: ignore[import-untyped]  # has no type hints
 from pydantic import BaseModel
 
 from .gateway_config import GatewayConfig
@@ -95,21 +95,7 @@ class Layers:
     """The merged layers; each overrides those before it."""
 
     def __init__(self) -> None:
-        # Also states defaults, because variables named *_FOR_DYNACONF would change them.
-        self._settings = Dynaconf(
-            settings_files=[],
-            core_loaders=[],
-            loaders=[],
-            environments=False,
-            load_dotenv=False,
-            auto_cast=False,
-            dotted_lookup=False,
-            nested_separator="__",
-            index_separator=None,
-            sysenv_fallback=False,
-            validate_on_update=False,
-        )
-        self._settings.set("CONFIG", {})
+        self._tree: dict[str, Any] = {}
         self._origins: dict[KeyPath, str] = {}
         self.problems: list[str] = []
         self.rejected: set[KeyPath] = set()
@@ -119,8 +105,8 @@ class Layers:
 
         An entry whose kind changes loses the options of the old kind.
         """
-        _drop_options_of_other_kinds(self.tree, layer.tree, GatewayConfig)
-        self._settings.set("CONFIG", layer.tree, merge=True)
+        _drop_options_of_other_kinds(self._tree, layer.tree, GatewayConfig)
+        self._tree = object_merge(self._tree, layer.tree)
         self._origins.update(layer.origins)
         self.problems += layer.problems
         self.rejected |= layer.rejected
@@ -128,8 +114,7 @@ class Layers:
     @property
     def tree(self) -> Mapping[str, Any]:
         """The merged tree; callers must not change it."""
-        tree: Mapping[str, Any] = self._settings["CONFIG"]
-        return tree
+        return self._tree
 
     def result(self) -> tuple[dict[str, Any], Origins]:
         """Returns plain data, and the origins of its values."""
