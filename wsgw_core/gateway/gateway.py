@@ -69,7 +69,8 @@ class Gateway:
         self.events = EventStream(self._logger)
         self.sessions = SessionTable(self.events)
         self.pool = BackendPool(events=self.events)
-        self._read_batch = ReadBatch(long_reads_within(config.limits.memory_bound))
+        memory_bound = config.limits.memory_bound
+        self._read_batch = ReadBatch(long_reads_within(memory_bound))
         self._handshake_turns = Turns()
         self._settings = SessionSettings(
             self.pool, self.sessions, self._read_batch, self.counters, self._logger
@@ -94,7 +95,7 @@ class Gateway:
         )
         self._memory = MemoryWatch(
             self.sessions,
-            config.limits.memory_bound,
+            memory_bound,
             config.limits.max_message_size,
             lambda: self._admission.opening_bytes if self._admission is not None else 0,
             self.sessions.closing,

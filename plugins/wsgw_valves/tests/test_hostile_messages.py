@@ -99,52 +99,53 @@ STOMP = ("CONNECT\naccept-version:1.2\n\n\0", "CONNECTED\nversion:1.2\n\n\0")
 SOCKET_IO = ("2", '0{"sid":"a"}', "40", "40{}")
 SHORT_LISTS = "[" + ",".join(["[]"] * 60_000) + "]"
 
-SLOW = {
-    "mqtt, short properties": Attack("mqtt", [fill(publish(b"\1\0" * 999))], before=MQTT),
-    "mqtt, properties of users": Attack(
+# Functions, as processes that run other tests need not make these megabytes.
+SLOW: dict[str, Callable[[], Attack]] = {
+    "mqtt, short properties": lambda: Attack("mqtt", [fill(publish(b"\1\0" * 999))], before=MQTT),
+    "mqtt, properties of users": lambda: Attack(
         "mqtt", [fill(publish(b"\x26\0\0\0\0" * 999))], before=MQTT
     ),
-    "mqtt, properties of a broker": Attack(
+    "mqtt, properties of a broker": lambda: Attack(
         "mqtt", [fill(publish(b"\x26\0\0\0\0" * 999))], before=MQTT, by_backend=True
     ),
-    "mqtt, subscriptions": Attack(
+    "mqtt, subscriptions": lambda: Attack(
         "mqtt", [packet(0x82, b"\0\1\0", fill(text(b"a") + b"\0"))], before=MQTT
     ),
-    "mqtt, ends of subscriptions": Attack(
+    "mqtt, ends of subscriptions": lambda: Attack(
         "mqtt", [packet(0xA2, b"\0\1\0", fill(text(b"a")))], before=MQTT
     ),
-    "mqtt, packets that want answers": Attack(
+    "mqtt, packets that want answers": lambda: Attack(
         "mqtt",
         [b"".join(packet(0x32, b"\0\0", id_.to_bytes(2, "big"), b"\0") for id_ in range(1, 4096))],
         before=MQTT,
     ),
-    "stomp, heart-beats before a large frame": Attack(
+    "stomp, heart-beats before a large frame": lambda: Attack(
         "stomp", ["SEND\n\n\0\n" * 2040 + "SEND\n\n" + "x" * 1_000_000], before=STOMP
     ),
-    "stomp, short headers": Attack(
+    "stomp, short headers": lambda: Attack(
         "stomp", [fill("SEND\nreceipt:1\n" + "a:\n" * 21_000 + "\n\0")], before=STOMP
     ),
-    "stomp, escapes": Attack(
+    "stomp, escapes": lambda: Attack(
         "stomp", [fill("SEND\nreceipt:1\na:" + "\\c" * 30_000 + "\n\n\0")], before=STOMP
     ),
-    "stomp, lines without a colon": Attack(
+    "stomp, lines without a colon": lambda: Attack(
         "stomp", ["SEND\nreceipt:1\n" + "a\r" * 30_000 + "\n\n\0"], before=STOMP
     ),
-    "stomp, frames": Attack("stomp", ["SEND\n\n\0" * 4096], before=STOMP),
-    "graphql, brackets": Attack("graphql", [document(fill("{"))]),
-    "graphql, words": Attack("graphql", [document(fill("a "))]),
-    "yjs, clients": Attack("yjs", [awareness(1), awareness(180_000)]),
+    "stomp, frames": lambda: Attack("stomp", ["SEND\n\n\0" * 4096], before=STOMP),
+    "graphql, brackets": lambda: Attack("graphql", [document(fill("{"))]),
+    "graphql, words": lambda: Attack("graphql", [document(fill("a "))]),
+    "yjs, clients": lambda: Attack("yjs", [awareness(1), awareness(180_000)]),
 }
-KEPT = {
-    "mqtt, subscriptions": Attack(
+KEPT: dict[str, Callable[[], Attack]] = {
+    "mqtt, subscriptions": lambda: Attack(
         "mqtt",
         [packet(0x82, b"\0\1\0", (text(b"a") + b"\0") * 900)],
         before=MQTT,
     ),
-    "mqtt, ends of subscriptions": Attack(
+    "mqtt, ends of subscriptions": lambda: Attack(
         "mqtt", [packet(0xA2, b"\0\1\0", fill(text(b"a"), 250_000))], before=MQTT
     ),
-    "stomp, short headers": Attack(
+    "stomp, short headers": lambda: Attack(
         "stomp",
         [
             f"SUBSCRIBE\nid:{id_}\n" + "".join(f"{name}:\n" for name in range(9000)) + "\n\0"
@@ -152,37 +153,37 @@ KEPT = {
         ],
         before=STOMP,
     ),
-    "stomp, subscriptions before the broker has answered": Attack(
+    "stomp, subscriptions before the broker has answered": lambda: Attack(
         "stomp",
         [STOMP[0], *(f"UNSUBSCRIBE\nid:{id_}{'x' * 10_000}\n\n\0" for id_ in range(100))],
     ),
-    "jsonrpc, ids of the backend": Attack(
+    "jsonrpc, ids of the backend": lambda: Attack(
         "jsonrpc",
         [f'{{"method":"a","id":"{id_}{"x" * 100_000}"}}' for id_ in range(100)],
         by_backend=True,
     ),
-    "jsonrpc, calls in batches": Attack(
+    "jsonrpc, calls in batches": lambda: Attack(
         "jsonrpc",
         [
             "[" + ",".join(f'{{"method":"a","id":"{batch}-{id_}"}}' for id_ in range(9000)) + "]"
             for batch in range(9)
         ],
     ),
-    "jsonrpc, a batch": Attack(
+    "jsonrpc, a batch": lambda: Attack(
         "jsonrpc",
         ["[" + ",".join(f'{{"method":"a","id":{id_}}}' for id_ in range(30_000)) + "]"],
     ),
-    "jsonrpc, a login": Attack(
+    "jsonrpc, a login": lambda: Attack(
         "jsonrpc",
         ['{"id":1,"method":"login","params":' + SHORT_LISTS + "}"],
         options={"logins": ["login"]},
     ),
-    "jsonrpc, a subscription": Attack(
+    "jsonrpc, a subscription": lambda: Attack(
         "jsonrpc",
         ['{"id":1,"method":"on","params":[1],"x":' + SHORT_LISTS + "}"],
         options={"subscriptions": [{"subscribe": "on"}]},
     ),
-    "socketio, events with attachments": Attack(
+    "socketio, events with attachments": lambda: Attack(
         "socketio",
         [
             part
@@ -197,13 +198,13 @@ KEPT = {
 
 @pytest.mark.parametrize("name", SLOW)
 async def test_message_does_not_keep_others_waiting(name: str) -> None:
-    async with SLOW[name].begun() as run:
+    async with SLOW[name]().begun() as run:
         assert run() < MOST_SECONDS
 
 
 @pytest.mark.parametrize("name", KEPT)
 async def test_valve_keeps_little_more_than_it_may_remember(name: str) -> None:
-    async with KEPT[name].begun() as run:
+    async with KEPT[name]().begun() as run:
         tracemalloc.start()
         try:
             run()
