@@ -46,26 +46,21 @@ class MeasuredSession(Protocol):
     @property
     def held_bytes(self) -> int:
         """Bytes that a read pause can free in time."""
-        ...
 
     @property
     def lasting_bytes(self) -> int:
         """Bytes that a read pause cannot free, such as what valves remember."""
-        ...
 
     @property
     def is_in_a_message(self) -> bool:
         """Whether a message has arrived only in part."""
-        ...
 
     @property
     def is_paused_for_memory(self) -> bool:
         """Whether reading is paused by `pause_for_memory`."""
-        ...
 
     def pause_for_memory(self, pause: bool, /) -> None:
         """Pauses or resumes reading."""
-        ...
 
 
 class MemoryWatch:
@@ -76,11 +71,10 @@ class MemoryWatch:
     percent when the sum is large or the process has grown.
 
     From three quarters of the bound on, the watch pauses reading sessions that hold more than a
-    *level*. The higher the sum, the lower the level; but sessions below the level may always hold
-    a sixteenth of the bound together, so that clients that hold little need not wait for those that
-    hold much. Below five eighths of the bound it resumes reading all sessions. It
-    resumes only as many in each round as have room for one read each, because all of them may have
-    much to send.
+    *level*. The higher the sum, the lower the level; but sessions below the level may always hold a
+    sixteenth of the bound together, so that clients that hold little need not wait for those that
+    hold much. Below five eighths of the bound it resumes reading all sessions, in each round as
+    many as have room for one read each, because all of them may have much to send.
 
     A session in which a message has arrived only in part can free its bytes only when the rest
     comes. So a few of these sessions, one after the other, are read for up to a second each.
@@ -198,19 +192,20 @@ class MemoryWatch:
         self, session: MeasuredSession, held: int, now: float, current: _Round
     ) -> bool:
         """Pauses or resumes reading a session; returns whether it is paused."""
-        level = self._level
+        level, was_paused = self._level, session.is_paused_for_memory
         pause = level is not None and (
-            held > level // 2 if session.is_paused_for_memory else self._is_near and held > level
+            held > level // 2 if was_paused else self._is_near and held > level
         )
-        if session.is_paused_for_memory and not pause:
+        if was_paused and not pause:
             pause = random.random() >= self._chance  # noqa: S311 - no secret
         if pause and session.is_in_a_message:
             pause = not self._has_turn(session, now)
             current.stuck += pause
-        if pause or session.is_paused_for_memory:
-            self._counters.memory_holds.value += not session.is_paused_for_memory
+        if pause or was_paused:
             session.pause_for_memory(pause)
-        return pause
+        is_paused = session.is_paused_for_memory  # not if its client has left or is being closed
+        self._counters.memory_holds.value += is_paused and not was_paused
+        return is_paused
 
     def _has_turn(self, session: MeasuredSession, now: float) -> bool:
         until = self._turns.get(session)

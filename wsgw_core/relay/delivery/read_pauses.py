@@ -27,7 +27,6 @@ class Readable(Protocol):
 
     def stop_reading(self) -> None:
         """Reads nothing more; messages that were read still come."""
-        ...
 
     def resume_reading(self) -> None:
         """Reads again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,10 @@ from wsgw_core.api import Metrics
 from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.relay.all_sessions.closing_connections import ClosingConnections
 from wsgw_core.relay.all_sessions.memory_watch import MemoryWatch, long_reads_within
+from wsgw_core.testing.fakes import FakeBackend
 from wsgw_core.testing.virtual_clock import on_virtual_clock
+
+from ..relay_bench import RelayBench
 
 MIB = 1024 * 1024
 READ = 256 * 1024
@@ -266,6 +270,24 @@ async def test_a_bound_of_a_byte_is_watched_like_any_other() -> None:
     bench.sessions[0].held_bytes = 0
     await asyncio.sleep(ROUNDS)
     assert (bench.watch.used, bench.held, bench.watch.is_full) == (0, [False, False], False)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [RelayBench.leave, lambda bench: bench.session.close_client(1001)],
+    ids=["left", "closed"],
+)
+@on_virtual_clock
+async def test_a_client_that_has_left_or_is_being_closed_does_not_count_as_paused(
+    end: Callable[[RelayBench], object],
+) -> None:
+    bench = await RelayBench(FakeBackend("blue", acknowledge=False)).open()
+    watch = MemoryWatch(bench.table, 10_000, 1000, lambda: 0, bench.table.closing, bench.counters)
+    bench.say("x" * 9000)
+    end(bench)
+    watch.start(asyncio.get_running_loop())
+    await asyncio.sleep(ROUNDS)
+    assert (watch.used >= 9000, watch.paused, bench.counters.memory_holds.value) == (True, 0, 0)
 
 
 @on_virtual_clock
