@@ -17,6 +17,9 @@ from .server_process import ServerProcess
 
 CONFIG = """
     upstream:
+      policy:
+        kind: new-policy
+        prefix: eu-
       backends:
         - url: new-backend://127.0.0.1:9100
     valves:
@@ -40,7 +43,7 @@ def write(shop: Shop, role: str, name: str) -> Path:
 
 @pytest.mark.slow
 def test_new_plugins_can_be_installed_and_configured(shop: Shop) -> None:
-    roles = ("backend", "valve", "listener", "gate")
+    roles = ("backend", "valve", "listener", "gate", "policy")
     folders = [write(shop, role, f"new-{role}") for role in roles]
     # no access to a registry: the build tools are installed
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check")
@@ -55,7 +58,7 @@ def test_new_plugins_can_be_installed_and_configured(shop: Shop) -> None:
 
     for role in roles:
         assert [f"new-{role}", f"wsgw-new-{role}", "0.1.0"] in listed
-        kinds = [kind["title"] for kind in schema["$defs"][f"{role}-entry"]["anyOf"]]
+        kinds = [kind.get("title") for kind in schema["$defs"][f"{role}-entry"]["anyOf"]]
         assert f"{role} of kind new-{role}" in kinds
     assert (checked.returncode, checked.stderr) == (0, "")
     assert "prefix: 'client: '" in checked.stdout

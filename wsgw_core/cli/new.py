@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("role", type=click.Choice(["backend", "valve", "listener", "gate"]))
+@click.argument("role", type=click.Choice(["backend", "valve", "listener", "gate", "policy"]))
 @click.argument("name")
 @click.option(
     "--into",

@@ -10,7 +10,7 @@ from .. import __version__
 from ..api import API_VERSION, ConfigurationError
 from .plugin_name import PluginName
 
-PluginRole = Literal["backend", "valve", "listener", "gate"]
+PluginRole = Literal["backend", "valve", "listener", "gate", "policy"]
 PLUGIN_ROLES: tuple[PluginRole, ...] = get_args(PluginRole)
 
 _TEMPLATES = Path(__file__).with_name("templates")
