@@ -280,7 +280,8 @@ def _find_entry_point(
             hint = f"; without a plugin: {own}{_nearest(one.name, [*OWN_POLICIES, *installed])}"
         else:
             hint = _nearest(one.name, installed)
-            hint = hint or f"; installed: {', '.join(installed) or 'none'}"
+            # Only an import would tell the roles, and a mistyped name must not import everything.
+            hint = hint or f"; installed: {', '.join(installed) or 'none'} (of all roles)"
         text = f"no installed plugin provides {one.naming} {found_text(one.name)}"
         raise PluginError(one.problem(text + hint))
     if len(found) > 1:

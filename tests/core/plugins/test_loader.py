@@ -154,6 +154,8 @@ def test_a_name_that_no_plugin_provides_is_told_with_where_it_stands_and_what_th
     assert "pip" not in problem
     assert "installed: " in problem
     assert "carrier, dove" in problem
+    assert problem.endswith(" (of all roles)")
+    assert "acme_plugin" not in sys.modules
 
 
 def test_a_policy_that_nobody_provides_is_told_with_policies_and_not_with_backends(
