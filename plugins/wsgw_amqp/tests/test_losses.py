@@ -11,7 +11,7 @@ import pytest
 from wsgw_amqp import events
 from wsgw_amqp.broker_node import BrokerNode, free_port
 
-from wsgw_core.api import BackendUnavailable, Close, CloseCause, Message
+from wsgw_core.api import BackendUnavailable, Close, CloseCause, Limits, Message
 
 from .memory_alarm import memory_alarm
 from .proxied import proxied
@@ -189,6 +189,27 @@ async def test_close_connects_once_more_for_waiting_events(
 
         assert event["id"] == f"{session_id}-d"
         assert stand.metric("events_lost_total") == 0
+
+
+async def test_close_connects_once_more_no_longer_than_the_close_timeout(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_PAUSE", 3600.0)  # so that nothing else connects
+    options: dict[str, Any] = {"events": CONNECT, "connect_timeout": "1h"}
+    async with (
+        proxied(broker_url) as (proxy, url),
+        standing(url, broker=broker_url, limits=Limits(close_timeout=0.2), **options) as stand,
+    ):
+        session_id, sink, _ = await stand.session()
+        await stand.workers.event(session_id)
+        proxy.freeze()
+        await proxy.cut()
+        await sink.until_closed()
+        stand.backend.session_ended(session_id, Close(1006), CloseCause.CLIENT_LEFT)
+        async with asyncio.timeout(60):
+            await stand.backend.close()
+
+        assert stand.metric("events_lost_total") == 1
 
 
 async def test_new_link_forgets_unroutable_keys(broker_url: str) -> None:

@@ -89,6 +89,27 @@ async def test_stop_connects_once_more_for_events_that_wait(
     assert "confirmed" not in caplog.text
 
 
+async def test_stop_connects_once_more_no_longer_than_the_close_timeout(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(disconnects, "_PAUSE", 3600.0)  # so that nothing else connects
+    backend = {
+        "url": redis.url,
+        "events": ["message", "disconnect"],
+        "command-timeout": "200ms",
+        "connect-timeout": "1h",
+    }
+    configuration = {"limits": {"close-timeout": "1s"}, "upstream": {"backends": [backend]}}
+    async with asyncio.timeout(TIMEOUT):
+        async with running_gateway(configuration) as gateway:
+            async with connect(gateway.url):
+                redis.freeze()
+            [pooled] = gateway.gateway.pool.backends
+            await until(lambda: bool(pooled.outage.reason))
+    assert "lost 1 disconnect events that Redis has not confirmed" in caplog.text
+    assert "while closing" not in caplog.text
+
+
 async def test_stop_logs_nothing_when_redis_has_all_events(
     redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -134,8 +134,9 @@ class AmqpBackend:
         """
         await self._watch.close()
         if self._events.are_waiting:
-            with suppress(BackendUnavailable):
-                await self._get_link()
+            with suppress(BackendUnavailable, TimeoutError):
+                async with asyncio.timeout(self.context.limits.close_timeout):
+                    await self._get_link()
         await self._link.close()
         self._events.close()
         if self._background_dial is not None:

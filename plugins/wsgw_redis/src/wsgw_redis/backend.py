@@ -162,8 +162,9 @@ class RedisBackend:
         Without a link it connects once more for events that wait: Redis may be back.
         """
         if self._disconnects.are_waiting:
-            with suppress(BackendUnavailable):
-                await self._link.get()
+            with suppress(BackendUnavailable, TimeoutError):
+                async with asyncio.timeout(self.context.limits.close_timeout):
+                    await self._link.get()
         await self._link.close()
         await self._disconnects.close()
         await self._reader.close()
