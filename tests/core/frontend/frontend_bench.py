@@ -157,10 +157,11 @@ class FrontendBench:
             await self.frontend.close(TIMEOUT)
         assert len(self.relay.table) == 0
 
-    async def connect(self, data: bytes = b"") -> RawClient:
-        """Connects a client and sends `data`."""
+    async def connect(self, data: bytes = b"", *, to: tuple[str, int] | None = None) -> RawClient:
+        """Connects a client, by default to the frontend, and sends `data`."""
         address = self.frontend.addresses[0]
-        client = RawClient(*await asyncio.open_connection(address.host, address.port))
+        host, port = to or (address.host, address.port)
+        client = RawClient(*await asyncio.open_connection(host, port))
         self._clients.append(client)
         client.write(data)
         return client

@@ -11,6 +11,8 @@ import pytest
 from wsgw_core.api import Close, Handshake, Headers, Limits, Refusal
 from wsgw_core.config.patterns import OriginPattern
 from wsgw_core.frontend import handshake
+from wsgw_core.frontend.admission import Admission
+from wsgw_core.frontend.trusted_proxies import TrustedProxies
 from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable
 
 from ..websocket.raw_frames import CLOSE, TEXT, RawFrame, close_frame, frame, read_frame
@@ -326,6 +328,21 @@ class TestRefused:
                 await client.writer.drain()
             client.writer.close()
             await closing
+
+    async def test_too_many_refused_clients_of_a_network_get_no_answer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(handshake, "_LINGER", 10 * TIMEOUT)
+        async with FrontendBench() as bench:
+            counters, clock = bench.relay.counters, bench.relay.context.clock
+            admission = Admission(TrustedProxies(), counters, clock, max_per_address=0)
+            bench.frontend.serve_by(replace(bench.settings, admission=admission), None)
+            waiting = [await bench.connect() for _ in range(16)]
+            further = await bench.connect()
+            assert await further.read_to_end() == b""
+            for client in waiting:
+                client.write(request())
+                assert (await client.read_refusal())[0] == 429
 
     async def test_a_refused_client_causes_no_dial(self) -> None:
         async with FrontendBench(timeout=0.02) as bench:

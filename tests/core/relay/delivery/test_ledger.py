@@ -66,6 +66,12 @@ class TestDelivery:
         ledger.delivered(1, now=0)
         assert ledger.weight == 0
 
+    def test_each_message_takes_memory_besides_its_payload(self) -> None:
+        empty = filled("").held_bytes
+        assert empty >= 100
+        assert filled("A", "BBB").held_bytes == 2 * empty + 4
+        assert filled("A", "BBB", max_messages=7).held_bytes == 2 * empty + 4
+
 
 class TestBounds:
     @pytest.mark.parametrize(("messages", "size"), [(10, 0), (3, 0), (7, 0), (4096, 0)])
