@@ -22,6 +22,10 @@ from wsgw_core.relay.all_sessions.session_reporter import SessionReporter
 from wsgw_core.relay.all_sessions.session_table import SessionTable
 from wsgw_core.relay.delivery.poison import PoisonLock
 
+_LOGGER = logging.getLogger("wsgw.test")
+# Without any handler, a script that uses a bench would show warnings of its sessions.
+_LOGGER.addHandler(logging.NullHandler())
+
 
 def make_session_context(
     backends: Sequence[PooledBackend], *, listeners: Iterable[SessionListener] = (), **parts: Any
@@ -33,15 +37,14 @@ def make_session_context(
         listeners: called with the events of the sessions.
         **parts: the fields of SessionContext that differ from a gateway's defaults.
     """
-    logger = logging.getLogger("wsgw.test")
     failover: FailoverOptions = parts.setdefault("failover", FailoverOptions())
     counters: GatewayCounters = parts.setdefault("counters", GatewayCounters(Metrics()))
     if "dialler" not in parts:  # backends have one pool
         limiters = DialLimiters(*failover.dial_bounds)
         group = BackendGroup(BackendPool(list(backends)))
-        parts["dialler"] = Dialler(group, limiters, failover.retry_statuses, counters, logger)
+        parts["dialler"] = Dialler(group, limiters, failover.retry_statuses, counters, _LOGGER)
     table: SessionTable = parts.setdefault("table", SessionTable())
-    parts.setdefault("reporter", SessionReporter(listeners, table.events, counters, logger))
+    parts.setdefault("reporter", SessionReporter(listeners, table.events, counters, _LOGGER))
     defaults: dict[str, Any] = {
         "clock": asyncio.get_running_loop(),
         "route": "",
@@ -52,11 +55,11 @@ def make_session_context(
         "plugins": PluginSet(),
         "poison_lock": PoisonLock(),
         "read_batch": ReadBatch(),
-        "logger": logger,
+        "logger": _LOGGER,
     }
     return SessionContext(**{**defaults, **parts})
 
 
 def pooled(backend_id: str, backend: Backend) -> PooledBackend:
     """Returns a backend for a pool; its breaker never trips."""
-    return PooledBackend(backend_id, backend, -1)
+    return PooledBackend(backend_id, backend, -1, _LOGGER)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import count
 from typing import cast
 
-from ...api import Backend, Close, CloseCause, SessionTrackingBackend
+from ...api import Backend, Close, CloseCause, CloseCode, SessionTrackingBackend
 from ...api.rare_warning import RareWarning
 from ...config.upstream_options import DEFAULT_BREAKER_THRESHOLD
 from ...control.event_stream import EventStream
@@ -111,6 +111,7 @@ class PooledBackend:
         self.traffic = Traffic()
         logger = logger or logging.getLogger("wsgw")
         self._warn = RareWarning(logger)
+        self._warn_of_loss = RareWarning(logger)
         self.events = EventStream(logger)
 
     @property
@@ -238,6 +239,22 @@ class PooledBackend:
             level=logging.ERROR,
             exc_info=error,
         )
+
+    def session_lost(self, close: Close) -> None:
+        """Records that a session moves on because of this end of its connection.
+
+        Warns at most once a minute: at the default level of the log, nothing else tells an operator
+        that a backend has died. If its plugin has reported it as down, that was the warning.
+        """
+        if close.code == CloseCode.LOST and not close.breach:  # it may be dead or frozen
+            self.absence.begin()
+        if not self.outage.reason:
+            self._warn_of_loss(
+                "backend %s: a session moves on, because its connection has ended with %s",
+                self.id,
+                close,
+                extra={"backend": self.id, "reason": str(close)},
+            )
 
     def failed(
         self, now: float, reason: str, *, counts: bool = True, unreachable: bool = False

@@ -179,8 +179,7 @@ class Session(SessionParts):
         if close.abnormal or not flushing:  # else the backend has answered the client's close
             context.counters.count_close("backend", close.code)
         if self._fails_over(close):
-            if close.code == CloseCode.LOST and not close.breach:  # it may be dead or frozen
-                lost.absence.begin()
+            lost.session_lost(close)
             self.look_for_another(lost)
             self._end_if_poisoned()
         elif flushing:

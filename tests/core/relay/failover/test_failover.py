@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from itertools import pairwise
 from typing import ClassVar
 
@@ -617,3 +618,37 @@ class TestByOperator:
         bench.session.view().close(4002, "second")
         await idle()
         assert bench.client.closed == Close(4001, "first")
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+
+
+class TestLog:
+    @on_virtual_clock
+    async def test_the_death_of_a_backend_is_one_warning_a_minute(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        bench = await RelayBench(FakeBackend("only")).open()
+        for number in range(3):
+            (await bench.blue.connection(number)).drop()
+        connection = await bench.blue.connection(3)
+        [record] = caplog.records
+        assert record.getMessage() == (
+            "backend only: a session moves on, because its connection has ended with "
+            "1006 connection lost"
+        )
+        assert getattr(record, "backend", None) == "only"
+        await asyncio.sleep(60)
+        connection.drop()
+        await bench.blue.connection(4)
+        assert warnings_in(caplog)[1:] == [
+            f"{warnings_in(caplog)[0]} (and 2 more since the last one)"
+        ]
+
+    @on_virtual_clock
+    async def test_a_normal_end_is_no_warning(self, caplog: pytest.LogCaptureFixture) -> None:
+        bench = await RelayBench().open()
+        bench.blue.connections[0].end(Close(1000, ""))
+        await bench.client.until_closed()
+        assert warnings_in(caplog) == []
