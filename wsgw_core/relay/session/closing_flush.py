@@ -28,14 +28,13 @@ class ClosingFlush:
         close, cause: see above.
     """
 
-    __slots__ = ("_is_passed_on", "_is_through", "_session", "_timer", "cause", "close")
+    __slots__ = ("_is_through", "_session", "_timer", "cause", "close")
 
     def __init__(self, session: Session, close: Close, cause: CloseCause) -> None:
         self.close = close
         self.cause = cause
         self._session = session
         self._is_through = False  # all messages have passed the valves
-        self._is_passed_on = False  # the close, to the backend that serves now
         context = session.context
         timeout = context.limits.close_timeout
         self._timer = context.clock.call_later(timeout, self._give_up)
@@ -49,7 +48,6 @@ class ClosingFlush:
 
     def begin_anew(self) -> None:
         """Goes on with another backend, which serves from now on."""
-        self._is_passed_on = False
         self._go_on()
 
     def stop(self) -> None:
@@ -69,8 +67,7 @@ class ClosingFlush:
             self._give_up()
             return
         sink = session.backend_side.sink
-        if session.state is State.FLUSHING and sink is not None and not self._is_passed_on:
-            self._is_passed_on = True
+        if session.state is State.FLUSHING and sink is not None:
             session.backend_side.stop_hydration()
             session.outbox.stop_sending()  # a plugin may still have something for the next backend
             sink.connection.close(self.close.code, self.close.reason, self.cause)

@@ -200,6 +200,18 @@ async def test_enabling_the_backend_keeps_sessions_that_wait_until_they_are_quie
 
 
 @on_virtual_clock
+async def test_enabling_a_backend_keeps_no_session_of_another_one() -> None:
+    bench = await DrainBench().fill(2)
+    staying, moving = bench.sessions
+    assert staying.move()
+    assert moving.move()
+    drains_of(bench).call_off(bench.pooled[0])
+    await asyncio.sleep(10)
+    assert (staying.backend_id, staying.reconnects) == ("blue", 0)
+    assert (moving.backend_id, moving.reconnects) == ("blue", 1)
+
+
+@on_virtual_clock
 async def test_enabling_the_backend_calls_off_neither_last_steps_nor_other_moves() -> None:
     bench = await DrainBench().fill(4)
     drains = drains_of(bench)

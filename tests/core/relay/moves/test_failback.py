@@ -304,6 +304,22 @@ async def test_a_session_returns_only_to_a_backend_of_a_lower_number() -> None:
 
 
 @on_virtual_clock
+async def test_a_session_does_not_try_a_backend_of_its_own_number() -> None:
+    bench = FailbackBench(1, 2, 3)
+    bench.blue.go_down()
+    bench.green.go_down()
+    await bench.fill(1)
+    bench.green.come_up()
+    await bench.fill(1)
+    assert (bench.at(1), bench.at(2)) == (1, 1)
+    bench.failback.follow(options())
+    await asyncio.sleep(AFTER + 3 * LOOK)
+    assert bench.at(1) == 2
+    assert bench.counters.moves_called_off.value == 0
+    await bench.end()
+
+
+@on_virtual_clock
 async def test_a_ready_backend_is_chosen_before_one_that_has_just_come_back() -> None:
     bench = FailbackBench(1, 2, 3)
     await bench.fill(1)
