@@ -95,14 +95,15 @@ class WatchedFiles(Generic[T]):
         the look ends. Meanwhile the files count as unusable.
         """
         self._look_if_due()
-        if self._task is not None and not self._hangs:
+        if (task := self._task) is not None and not self._hangs:
             try:
                 async with asyncio.timeout(_LONGEST_LOOK):
-                    await asyncio.shield(self._task)
+                    await asyncio.shield(task)
             except TimeoutError:
-                self._hangs, self.is_usable = True, False
-                files = ", ".join(self._files)
-                self._report(ValueError(f"{files}: no answer for {_LONGEST_LOOK:g} s"))
+                if not task.done():  # as it is when it has ended just in time
+                    self._hangs, self.is_usable = True, False
+                    files = ", ".join(self._files)
+                    self._report(ValueError(f"{files}: no answer for {_LONGEST_LOOK:g} s"))
         return self._value
 
     def begin_refresh(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from wsgw_core.api import PluginContext, WatchedFile, read_parsed, watched_file
 from wsgw_core.testing.context import make_plugin_context
+from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 
 class Clock:
@@ -151,6 +153,31 @@ async def test_file_system_that_hangs_keeps_the_old_value(
         while watched.value != 22:  # noqa: ASYNC110 - the look tells nobody
             await asyncio.sleep(0.001)
     assert watched.is_usable
+
+
+@on_virtual_clock
+async def test_a_look_that_ends_as_its_time_is_up_counts(
+    file: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock: Any = Clock()
+    context = replace(make_plugin_context("tested"), clock=clock)
+    watched = WatchedFile(str(file), number, context)
+    monkeypatch.setattr(watched_file, "_LONGEST_LOOK", 3)
+    loop = asyncio.get_running_loop()
+    answer = loop.create_future()
+    loop.call_at(3, answer.set_result, None)  # just before the timeout
+
+    async def at_the_last_moment(look: Callable[[], object]) -> object:
+        await answer
+        return look()
+
+    monkeypatch.setattr(watched_file, "run_in_thread", at_the_last_moment)
+    put(file, "22")
+    later(context)
+    await watched.current()
+    assert loop.time() == 3
+    assert (watched.value, watched.is_usable) == (22, True)
+    assert "no answer" not in caplog.text
 
 
 def test_read_parsed_limits_the_size_and_names_the_file(tmp_path: Path) -> None:
