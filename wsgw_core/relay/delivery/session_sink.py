@@ -118,7 +118,8 @@ class SessionSink:
 
     def send_failed(self, error: Exception) -> None:
         """Ends the connection: the function of `sender` has raised an error."""
-        self.connection.failed("send", error)
+        is_numbered = self.connection.numbered is not None
+        self.connection.failed("send_numbered" if is_numbered else "send", error)
 
     def receive_with(
         self,

@@ -118,8 +118,7 @@ async def test_a_call_that_raises_moves_only_its_own_session(
     assert second.texts == (["two", "three"] if act is send else ["one"])
     assert first.close_request == Close(CloseCode.GOING_AWAY, "its plugin has failed")
     [fault_line] = [each for each in caplog.records if each.levelname == "ERROR"]
-    where = "send" if act is send else name
-    expected = f"backend blue: its plugin raised an error in {where}: FaultError()"
+    expected = f"backend blue: its plugin raised an error in {name}: FaultError()"
     assert fault_line.getMessage() == expected
     assert (other.state, other.backend_id) == (State.RELAYING, "blue")
     assert other_client.closed is None
