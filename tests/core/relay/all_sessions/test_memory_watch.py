@@ -11,6 +11,7 @@ import pytest
 
 from wsgw_core.api import Metrics
 from wsgw_core.metrics.counters import GatewayCounters
+from wsgw_core.relay.all_sessions import memory_watch
 from wsgw_core.relay.all_sessions.closing_connections import ClosingConnections
 from wsgw_core.relay.all_sessions.memory_watch import MemoryWatch, long_reads_within
 from wsgw_core.testing.fakes import FakeBackend
@@ -255,6 +256,37 @@ async def test_a_round_that_other_processes_have_delayed_does_not_delay_the_next
     bench.sessions[:] = [FakeSession(1000)]
     await asyncio.sleep(0.1)
     assert bench.watch.used == 1000
+
+
+@pytest.mark.parametrize("grows", [False, True])
+@on_virtual_clock
+async def test_a_process_that_has_grown_is_measured_again_soon(
+    monkeypatch: pytest.MonkeyPatch, *, grows: bool
+) -> None:
+    resident = rounds = 0
+    monkeypatch.setattr(memory_watch, "resident_memory", lambda: resident)
+
+    class Costly(FakeSession):
+        @property
+        def held_bytes(self) -> int:
+            nonlocal rounds
+            rounds += 1
+            until = time.thread_time() + 0.02
+            while time.thread_time() < until:
+                pass
+            return 0
+
+        @held_bytes.setter
+        def held_bytes(self, value: int) -> None:
+            pass
+
+    bench = Bench()
+    bench.sessions[:] = [Costly()]
+    await asyncio.sleep(0.05)
+    assert rounds == 1
+    resident = BOUND if grows else 0
+    await asyncio.sleep(1)
+    assert rounds == (2 if grows else 1)
 
 
 def test_fewer_long_reads_fit_into_a_small_bound() -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from wsgw_core.api import Close
 from wsgw_core.config.failover_options import FailoverOptions
+from wsgw_core.relay.delivery.ledger import Ledger
+from wsgw_core.relay.delivery.poison import Deaths
 from wsgw_core.relay.session.session import Session
 from wsgw_core.testing.fakes import FakeBackend, FakeClient, FakeConnection, as_message
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
@@ -51,6 +53,20 @@ async def test_after_two_deaths_in_a_replay_messages_are_sent_one_at_a_time() ->
     assert careful.texts == ["A", "B", "C", "behind A", "behind B", "behind C"]
     bench.say("D")
     assert careful.texts[-1] == "D"
+
+
+@pytest.mark.parametrize(("max_replays", "needed"), [(1, [True]), (2, [False, True])])
+def test_the_lock_is_needed_before_the_death_that_would_end_the_session(
+    max_replays: int, needed: list[bool]
+) -> None:
+    ledger = Ledger(1000, 1)
+    deaths = Deaths(ledger, max_replays)
+    ledger.entries.append(as_message("suspected"))
+    found = []
+    while not deaths.is_poison:
+        found.append(deaths.needs_lock)
+        deaths.note(Close(1006, "lost", abnormal=True), alone=True)
+    assert found == needed
 
 
 @on_virtual_clock
