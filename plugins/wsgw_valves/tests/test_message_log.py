@@ -188,6 +188,14 @@ async def test_secrets_are_not_logged_and_pass(file: Path) -> None:
     assert [line.get("omitted") for line in lines] == [None, None, "not-json", "size", "size", None]
 
 
+async def test_json_of_too_many_lists_is_logged_as_too_large(file: Path) -> None:
+    text = "[" + ",".join(["[]"] * 65_536) + "]"
+    async with bench_of(file, redact_paths=["$..password"], max_redacted="1MiB") as bench:
+        await bench.to_backend(text)
+    [line] = lines_in(file)
+    assert (line["omitted"], "text" in line) == ("size", False)
+
+
 async def test_text_is_redacted_before_it_is_cut(file: Path) -> None:
     async with bench_of(file, redact=["secret-[0-9]{20}"], max_text=30) as bench:
         await bench.to_backend("x" * 20 + "secret-" + "7" * 20)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic_core import to_json
 
-from ..bounded_json import read_json
+from ..bounded_json import TooManyContainers, read_json
 from ..json_path import JsonPath
 from ..safe_pattern import SafePattern, compiled
 
@@ -69,6 +69,8 @@ class Redaction:
     def _without_values(self, data: bytes) -> bytes:
         try:
             document = read_json(data)
+        except TooManyContainers:
+            raise Unredactable("size") from None
         except ValueError:
             raise Unredactable("not-json") from None
         for path in self._paths:
