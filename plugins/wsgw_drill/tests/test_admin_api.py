@@ -42,7 +42,9 @@ LISTED = """[
     {"id": "blue", "url": "ws://localhost:1001/base"},
     {"id": "green", "url": "ws://10.0.0.1"},
     {"id": "red", "url": "wss://[::1]:1003"},
-    {"id": "grey", "url": "ws://other:1003"}
+    {"id": "grey", "url": "ws://other:1003"},
+    {"id": "queue", "url": "redis+sentinel://one:26379,two:26379/main"},
+    {"id": "app", "url": "http://[{header:X-App}]:80/"}
 ]"""
 
 

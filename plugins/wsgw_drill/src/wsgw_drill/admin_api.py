@@ -87,5 +87,8 @@ class AdminApi:
 
 
 def _port_of(url: str) -> int | None:
-    parts = urlsplit(url)
-    return parts.port or {"ws": 80, "wss": 443}.get(parts.scheme)
+    try:
+        parts = urlsplit(url)
+        return parts.port or {"ws": 80, "wss": 443}.get(parts.scheme)
+    except ValueError:  # of another kind, with several hosts or a template
+        return None
