@@ -70,6 +70,7 @@ FAULTS: dict[str, Admit] = {
     "adds a name of two lines to the answer": setting("answer_headers", (("A: b\r\nX", "1"),)),
     "sets a subprotocol of two words": setting("subprotocols", ("a b",)),
     "sets no subprotocols": setting("subprotocols", None),
+    "sets a text as the subprotocols": setting("subprotocols", "chat"),
 }
 
 

@@ -71,6 +71,9 @@ async def _decision(gate: HandshakeGate, handshake: Handshake, seconds: float) -
     if handshake.answer_headers is not answer_headers:
         handshake.answer_headers = checked_headers(handshake.answer_headers)
     if handshake.subprotocols is not subprotocols:
+        assigned: object = handshake.subprotocols
+        if isinstance(assigned, str):
+            raise TypeError("the subprotocols are a string, not a sequence")
         handshake.subprotocols = tuple(handshake.subprotocols)
         if not all(map(_OFFER.fullmatch, handshake.subprotocols)):
             raise ValueError("a subprotocol is a token")
