@@ -98,8 +98,7 @@ class Breaker:
         """Records a new connection; returns whether the breaker was tripped."""
         was_tripped, self.tripped = self.tripped, False
         self.on_probation = self.on_probation or was_tripped
-        if self._threshold >= 0:
-            self._failures = min(self._failures, self._threshold - 1)
+        self._failures = min(self._failures, self._threshold - 1)
         return was_tripped
 
     def proved(self) -> None:

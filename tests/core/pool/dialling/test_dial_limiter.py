@@ -246,3 +246,33 @@ class TestSilence:
         await asyncio.gather(*crowd.tasks)
         assert [number for number, _ in crowd.begun] == [4, 3, 0, 1, 2]
         assert not limiter.is_full
+
+    @on_virtual_clock
+    async def test_a_quick_answer_brings_the_next_dial_of_a_full_limiter_forward(self) -> None:
+        limiter = DialLimiter(Breaker(10), 2, 0.0, slow_after=8)
+        quick, silent = [await limiter.enter() for _ in range(2)]
+        crowd = [asyncio.create_task(limiter.enter()) for _ in range(3)]
+        await asyncio.sleep(0.5)
+        limiter.leave(quick, answered=True)  # so 4 seconds are much longer
+        await asyncio.sleep(3.9)
+        assert [dial.done() for dial in crowd] == [True, False, False]
+        await asyncio.sleep(0.2)
+        assert [dial.done() for dial in crowd] == [True, False, True]
+        for turn in (silent, crowd[0].result(), crowd[2].result()):
+            limiter.leave(turn)
+        await crowd[1]
+
+    @on_virtual_clock
+    async def test_a_tenth_of_a_second_is_never_much_longer(self) -> None:
+        limiter = DialLimiter(Breaker(10), 1, 0.0, slow_after=2)
+        quick = await limiter.enter()
+        await asyncio.sleep(0.001)
+        limiter.leave(quick, answered=True)
+        silent = await limiter.enter()
+        crowd = Crowd(limiter, 1)
+        await asyncio.sleep(0.09)
+        assert crowd.under_way == 0
+        await asyncio.sleep(0.02)
+        assert crowd.under_way == 1
+        limiter.leave(silent)
+        await asyncio.gather(*crowd.tasks)
