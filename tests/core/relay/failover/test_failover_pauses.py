@@ -70,3 +70,9 @@ def test_without_a_hold_there_is_one_round_without_a_deadline() -> None:
     assert not failover.over(50)
     failover.failed()
     assert failover.over(50)
+
+
+def test_a_short_hold_is_over_before_any_round() -> None:
+    failover = Failover(FailoverOptions(hold=0.5), 50.0, BLUE)
+    assert not failover.over(50.4)
+    assert failover.over(50.5)
