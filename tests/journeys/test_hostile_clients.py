@@ -34,7 +34,9 @@ def no_warning_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Checks that clients cannot fill the log with warnings."""
     yield
     told = [one for one in caplog.get_records("call") if one.levelno >= logging.WARNING]
-    assert not [one.getMessage() for one in told if one.name.partition(".")[0] != "websockets"]
+    texts = [one.getMessage() for one in told if one.name.partition(".")[0] != "websockets"]
+    # That one comes once a minute, when a test ends the backend's connections.
+    assert not [text for text in texts if ": a session moves on" not in text]
 
 
 @pytest.mark.parametrize("name", HEADS)

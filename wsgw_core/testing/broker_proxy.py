@@ -85,7 +85,7 @@ class BrokerProxy:
         self._connections.discard(own)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        try:
             while data := await reader.read(_CHUNK):
                 await self._flowing.wait()
                 if writer.is_closing():
@@ -94,3 +94,5 @@ class BrokerProxy:
                 await writer.drain()
             if not writer.is_closing() and writer.can_write_eof():
                 writer.write_eof()
+        except OSError:  # one side has reset its connection, and the other is to learn of it
+            writer.transport.abort()

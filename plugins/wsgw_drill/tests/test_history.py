@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from wsgw_drill.history import Reading, Sent, Verdict, judge, read_logs
 
+from wsgw_core.testing.recording_log import Log
+
 SECOND = 10**9
 
 # a: read by one connection; a+: the same, marked as possibly repeated; A: read by another, later
@@ -75,6 +77,29 @@ def test_each_kind_of_harm_is_counted_separately(
     )
 
     assert verdict == Verdict(sent=3, **harm)
+
+
+def test_a_line_that_a_kill_has_cut_does_not_count(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("1 read 1-a c1 0\n2 read 1-a c1 1")  # of 12
+
+    Log(str(log)).write("read", "2-a", "c1", 12)
+    with log.open("a") as file:
+        file.write("9 read 2-a c")
+
+    assert [(each.connection, each.number) for each in read_logs([log])] == [
+        ("1-a", 0),
+        ("2-a", 12),
+    ]
+
+
+def test_a_new_life_adds_nothing_to_a_log_of_whole_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    Log(str(log))
+    assert log.read_text() == ""
+    log.write_text("1 read 1-a c1 0\n")
+    Log(str(log))
+    assert log.read_text() == "1 read 1-a c1 0\n"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -20,6 +22,7 @@ class Server:
     def __init__(self) -> None:
         self.read = b""
         self.connections = 0
+        self.ended = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -31,6 +34,7 @@ class Server:
         except ConnectionError:
             pass
         finally:
+            self.ended.set()
             writer.close()
 
 
@@ -74,6 +78,19 @@ def test_bytes_are_forwarded_in_both_directions(run: Callable[..., None]) -> Non
         writer.write_eof()
         assert await reader.read() == b""
         writer.close()
+
+    run(scenario)
+
+
+def test_the_server_learns_of_a_reset(run: Callable[..., None]) -> None:
+    async def scenario(proxy: BrokerProxy, behind: Server) -> None:
+        client = socket.create_connection(("127.0.0.1", proxy.port))
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_sendall(client, b"hello")
+        assert await asyncio.get_running_loop().sock_recv(client, 5) == b"HELLO"
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        await behind.ended.wait()
 
     run(scenario)
 

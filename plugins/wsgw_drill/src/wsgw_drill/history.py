@@ -41,6 +41,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wsgw_core.testing.recording_log import CUT
+
 _EARLY = 0.01  # seconds: timers are not exact
 
 
@@ -133,12 +135,14 @@ class Verdict:
 
 
 def read_logs(paths: Iterable[Path]) -> list[Reading]:
-    """Returns the readings of all backends in the order of their times."""
+    """Returns the readings of all backends in the order of their times, without cut lines."""
     readings = []
     for path in paths:
-        for line in path.read_text().splitlines() if path.exists() else ():
-            time, kind, connection, client, number = line.split(" ")
-            readings.append(Reading(int(time), kind, connection, client, int(number)))
+        *lines, _ = path.read_text().split("\n") if path.exists() else ("",)
+        for line in lines:
+            if not line.endswith(CUT):
+                time, kind, connection, client, number = line.split(" ")
+                readings.append(Reading(int(time), kind, connection, client, int(number)))
     return sorted(readings, key=lambda reading: reading.time)
 
 
