@@ -12,7 +12,7 @@ import pytest
 from wsgw_core.api import Close, CloseSession, Message, MessageValve, Session
 from wsgw_core.relay.all_sessions.session_context import ConfiguredValve
 from wsgw_core.testing.fakes import as_message
-from wsgw_core.testing.virtual_clock import on_virtual_clock
+from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
 from ..relay_bench import PassingValve, RecordingListener, RelayBench, valve
 from .acting_valves import Act, Plain, Slow, passing, plain, settle, signing, slow
@@ -405,3 +405,11 @@ async def test_a_session_may_end_during_the_start(reconnect: bool) -> None:
     assert await bench.client.until_closed() == Close(4000, "enough")
     assert bench.ended
     assert bench.counters.holds_expired.value == 0
+
+
+@on_virtual_clock
+async def test_a_valve_closes_the_client_normally_by_default() -> None:
+    bench = await RelayBench(valves=(valve(PassingValve),)).open()
+    bench.session.view().close()
+    await idle()
+    assert bench.client.closed == Close(1000, "")
