@@ -188,6 +188,16 @@ async def test_clients_get_the_shortest_retry_after_of_all_backends() -> None:
     assert refused.value.retry_after == pytest.approx(7)
 
 
+@on_virtual_clock
+async def test_clients_get_no_retry_after_if_no_backend_has_one() -> None:
+    bench = Bench("a", "b")
+    for backend in bench.backends:
+        backend.will(Unavailable("too busy"))
+    with pytest.raises(NoBackend) as refused:
+        await bench.dial()
+    assert refused.value.retry_after == 0
+
+
 def test_a_flapping_backend_is_probed_less_and_less_often() -> None:
     outage, time, waits = Outage(), 0.0, []
     for _ in range(6):
