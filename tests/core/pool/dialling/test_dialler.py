@@ -70,6 +70,20 @@ async def test_a_result_that_is_no_connection_is_a_fault_of_the_plugin(
 
 
 @on_virtual_clock
+async def test_a_cancellation_within_a_plugin_is_a_fault_of_the_plugin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def be_cancelled(_request: DialRequest, _sink: Sink) -> None:
+        raise asyncio.CancelledError
+
+    bench = Bench("a", "b")
+    monkeypatch.setattr(bench.backends[0], "connect", be_cancelled)
+    dialled = await bench.dial()
+    assert dialled.backend is bench.pooled[1]
+    assert bench.pooled[0].failures == 1
+
+
+@on_virtual_clock
 async def test_each_backend_is_tried_once() -> None:
     bench = Bench("a", "b", "c")
     bench.backends[0].otherwise = Unavailable("no route")

@@ -90,6 +90,12 @@ def test_a_disabled_backend_is_not_offered() -> None:
     assert order(pool, last=B) == [C, A]
 
 
+def test_backends_that_do_not_fit_are_not_offered() -> None:
+    group = BackendGroup(pool_of(A, B, C))
+    assert order_of(group.limited_to(lambda each: each.id != B)) == [A, C]
+    assert sorted(order_of(group)) == [A, B, C]
+
+
 def test_with_all_backends_disabled_none_is_offered() -> None:
     pool = pool_of(A, B)
     for backend in pool.backends:
