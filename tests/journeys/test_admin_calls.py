@@ -281,16 +281,19 @@ class TestBackends:
 
     async def test_deleting_a_backend_with_250_sessions_drops_none(
         self,
-        gateway: RunningGateway,
-        operator: Operator,
+        start_gateway: StartGateway,
+        start_admin: StartAdmin,
         blue: ScriptedBackend,
         green: ScriptedBackend,
     ) -> None:
-        await operator.post("/backend/disable/green")
+        # No dial is repeated, however busy the machine is: each connection serves a session.
+        gateway = await start_gateway(blue, green, failover={"dial-timeout": "60s"})
+        operator = await start_admin(gateway)
+        await operator.post(f"/backend/disable/{green.id}")
         async with AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(connect(gateway.url)) for _ in range(250)]
-            await operator.post("/backend/enable/green")
-            assert await operator.post("/backend/delete/blue") == SUCCESS
+            await operator.post(f"/backend/enable/{green.id}")
+            assert await operator.post(f"/backend/delete/{blue.id}") == SUCCESS
             await until(lambda: green.accepted == 250)
             for client in clients:
                 await client.send("here")

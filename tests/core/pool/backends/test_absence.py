@@ -6,7 +6,10 @@ import asyncio
 
 import pytest
 
+from wsgw_core.api import Close
 from wsgw_core.pool.backends.absence import Absence
+from wsgw_core.testing.fakes import FakeBackend
+from wsgw_core.testing.session_context import pooled
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 EVERY = 2.0  # seconds from one scout to the next
@@ -80,3 +83,20 @@ def test_only_the_first_answer_ends_the_absence() -> None:
     assert not absence.end()
     with absence.dial(as_scout=True) as is_scout:
         assert not is_scout
+
+
+@pytest.mark.parametrize(
+    ("close", "is_away"),
+    [
+        (Close(1006, "connection lost", abnormal=True), True),
+        (Close(1006, "a reserved bit", abnormal=True, breach=True), False),
+        (Close(1012, "restart", abnormal=True), False),
+    ],
+)
+@on_virtual_clock
+async def test_only_a_connection_that_breaks_off_makes_its_backend_doubtful(
+    close: Close, *, is_away: bool
+) -> None:
+    backend = pooled("blue", FakeBackend("blue"))
+    backend.session_lost(close)
+    assert backend.absence.is_away is is_away
