@@ -168,8 +168,9 @@ class LoadClient:
         self.connected = True
         try:
             yield connection
-        finally:
             await connection.close()
+        finally:
+            connection.transport.abort()  # for a client that is cancelled; else it is closed
 
     async def _connect(self, url: str) -> ClientConnection:
         trusting = _trust_everybody() if url.startswith("wss:") else None
