@@ -180,7 +180,7 @@ class SessionSink:
         self.connection.pause()
 
     def stop_reading(self) -> None:
-        """Does the same, because the plugin decides what becomes of what it has read."""
+        """Pauses reading; the plugin decides what becomes of what it has read already."""
         self.pause_reading()
 
     def resume_reading(self) -> None:
