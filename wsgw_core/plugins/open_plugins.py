@@ -11,7 +11,7 @@ from typing import Any
 
 from ..api import ConfigurationError, Metrics, PluginContext
 from ..config.gateway_config import GatewayConfig
-from .bounded_close import close_within
+from .bounded_call import close_within
 from .factories import make_plugin
 from .plugin_specs import PluginSpec, PluginSpecs
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from wsgw_core.api import BackendDeclined, Handshake, Refusal
+from wsgw_core.api import BackendDeclined, Handshake, HandshakeGate, Refusal
 from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.relay.all_sessions.routes import Route, Routes
 
-from .frontend_bench import FrontendBench, request
+from .frontend_bench import TIMEOUT, FrontendBench, request
 
 Admit = Callable[[Handshake], Any]
 
@@ -41,6 +42,28 @@ def cancel(_: Handshake) -> None:
     raise asyncio.CancelledError
 
 
+async def forever(_: Handshake) -> None:
+    await asyncio.Event().wait()
+
+
+def generator_exit(_: Handshake) -> None:
+    raise GeneratorExit
+
+
+async def late_generator_exit(_: Handshake) -> None:
+    await asyncio.sleep(0)
+    raise GeneratorExit
+
+
+def exiting(_: Handshake) -> None:
+    sys.exit(3)
+
+
+async def late_exit(_: Handshake) -> None:
+    await asyncio.sleep(0)
+    sys.exit(3)
+
+
 def setting(name: str, value: object) -> Admit:
     """Returns a gate's function that assigns an attribute of the handshake."""
     return lambda handshake: setattr(handshake, name, value)
@@ -49,6 +72,10 @@ def setting(name: str, value: object) -> Admit:
 FAULTS: dict[str, Admit] = {
     "waits for a cancelled task": wait_for_what_is_cancelled,
     "raises CancelledError": cancel,
+    "raises GeneratorExit": generator_exit,
+    "raises GeneratorExit later": late_generator_exit,
+    "exits": exiting,
+    "exits later": late_exit,
     "returns True": lambda _: True,
     "returns a text": lambda _: "denied",
     "refuses with 101": lambda _: Refusal(101),
@@ -122,16 +149,37 @@ async def test_gate_may_assign_lists_and_iterators() -> None:
         assert (asked.path, asked.subprotocols) == ("/b?c", ("chat",))
 
 
+class StubbornGate:
+    """Does not decide, and ignores its cancellation until the test ends it."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.cancelled = asyncio.Event()
+        self.end = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    async def admit(self, _: Handshake) -> None:
+        self.asked.set()
+        while not self.end.is_set():
+            try:
+                await self.end.wait()
+            except asyncio.CancelledError:
+                self.cancelled.set()
+        self.ended.set()
+        raise ValueError("too late")
+
+
+def serve_with_short_timeout(bench: FrontendBench, gate: HandshakeGate) -> None:
+    limits = LimitOptions.model_validate({"handshake-timeout": "10ms"})
+    context = replace(bench.relay.context, limits=limits)
+    bench.opener.serve_by(Routes([Route(None, (gate,), context)]))
+
+
 async def test_gate_that_does_not_decide_is_named_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def forever(_: Handshake) -> None:
-        await asyncio.Event().wait()
-
     async with FrontendBench() as bench:
-        limits = LimitOptions.model_validate({"handshake-timeout": "10ms"})
-        context = replace(bench.relay.context, limits=limits)
-        bench.opener.serve_by(Routes([Route(None, (Gate(forever),), context)]))
+        serve_with_short_timeout(bench, Gate(forever))
         with caplog.at_level(logging.WARNING, "wsgw.test"):
             for _ in range(3):
                 status, _, body = await bench.refusal(request())
@@ -139,3 +187,34 @@ async def test_gate_that_does_not_decide_is_named_in_the_log(
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 1
     assert lines[0].endswith(": gate Gate did not decide in time")
+
+
+async def test_gate_that_ignores_its_cancellation_is_answered_503(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gate = StubbornGate()
+    async with FrontendBench() as bench:
+        serve_with_short_timeout(bench, gate)
+        status, _, body = await bench.refusal(request())
+        assert (status, body) == (503, b"access check timed out\n")
+        async with asyncio.timeout(TIMEOUT):
+            await gate.cancelled.wait()
+            gate.end.set()
+            await gate.ended.wait()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+async def test_client_that_leaves_ends_the_handshake_of_a_gate_that_ignores_its_cancellation() -> (
+    None
+):
+    gate = StubbornGate()
+    async with FrontendBench(gates=[gate]) as bench:
+        plugins = bench.opener.routes.plugins
+        client = await bench.connect(request())
+        async with asyncio.timeout(TIMEOUT):
+            await gate.asked.wait()
+            assert bench.opener.is_opening(plugins)
+            client.writer.transport.abort()
+            await gate.cancelled.wait()
+        assert not bench.opener.is_opening(plugins)
+        gate.end.set()

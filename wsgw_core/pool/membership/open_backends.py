@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from ...api import Backend, BackendContext, ConfigurationError, LingeringBackend
-from ...plugins.bounded_close import close_within
+from ...plugins.bounded_call import close_within
 from ...plugins.factories import make_plugin
 from ...plugins.plugin_specs import BackendSpec
 from ..backends.backend_pool import BackendPool, PooledBackend

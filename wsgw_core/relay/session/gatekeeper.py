@@ -12,6 +12,7 @@ from ...api.headers import checked_headers
 from ...api.options import HEADER_NAME
 from ...api.rare_warning import RareWarning
 from ...cancellation import is_cancelled
+from ...plugins.bounded_call import result_within
 from ..all_sessions.routes import Route
 
 _PATH = re.compile(r"/[!-~]*")
@@ -53,12 +54,9 @@ class Gatekeeper:
 
 
 async def _decision(gate: HandshakeGate, handshake: Handshake, seconds: float) -> Refusal | None:
-    """Returns what a gate decides; raises ValueError or TypeError if the gateway cannot use it."""
+    """Returns what a gate decides; raises an Exception if it is at fault."""
     before = handshake.path, handshake.headers, handshake.subprotocols, handshake.answer_headers
-    verdict = gate.admit(handshake)
-    if inspect.isawaitable(verdict):
-        async with asyncio.timeout(seconds):
-            verdict = await verdict
+    verdict = await _verdict(gate, handshake, seconds)
     if verdict is not None:
         if not isinstance(verdict, Refusal):
             raise TypeError(f"a gate returns a Refusal or None, not {type(verdict).__name__}")
@@ -78,3 +76,13 @@ async def _decision(gate: HandshakeGate, handshake: Handshake, seconds: float) -
         if not all(map(_OFFER.fullmatch, handshake.subprotocols)):
             raise ValueError("a subprotocol is a token")
     return None
+
+
+async def _verdict(gate: HandshakeGate, handshake: Handshake, seconds: float) -> object:
+    try:
+        verdict = gate.admit(handshake)
+    except (GeneratorExit, SystemExit) as error:  # would end the task, or the event loop
+        raise RuntimeError(f"raised {type(error).__name__}") from error
+    if inspect.isawaitable(verdict):
+        return await result_within(seconds, lambda: verdict)
+    return verdict

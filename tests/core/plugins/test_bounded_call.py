@@ -1,4 +1,4 @@
-"""Closing an object of a plugin ends in time, whatever the plugin does."""
+"""A call of a plugin's code ends in time, whatever the plugin does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wsgw_core.plugins.bounded_close import close_within
+from wsgw_core.plugins.bounded_call import close_within, result_within
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 
@@ -29,6 +29,10 @@ async def stubborn() -> None:
 
 async def exiting() -> None:
     sys.exit(3)
+
+
+async def generator_exit() -> None:
+    raise GeneratorExit
 
 
 async def cancelling() -> None:
@@ -56,8 +60,20 @@ async def test_close_that_ignores_cancellation_is_abandoned() -> None:
     assert asyncio.get_running_loop().time() == 11
 
 
+@on_virtual_clock
+async def test_call_without_grace_is_abandoned_at_its_time() -> None:
+    with pytest.raises(TimeoutError, match="took longer than 10 s"):
+        await result_within(10, stubborn)
+    assert asyncio.get_running_loop().time() == 10
+
+
 @pytest.mark.parametrize(
-    ("end", "told"), [(exiting, "tried to exit the process"), (cancelling, "cancelled itself")]
+    ("end", "told"),
+    [
+        (exiting, "tried to exit the process"),
+        (cancelling, "cancelled itself"),
+        (generator_exit, "raised GeneratorExit"),
+    ],
 )
 @on_virtual_clock
 async def test_exit_or_self_cancellation_is_an_ordinary_error(
