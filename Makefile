@@ -68,6 +68,7 @@ check: dev  ## lint, format, types and layers, without changing a file
 	$(BIN)/mypy --num-workers auto
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_reasons.py
+	$(BIN)/python tools/excused_mutants.py
 
 format: dev  ## apply the formatter and the safe fixes
 	$(BIN)/ruff check --fix-only

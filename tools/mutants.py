@@ -11,8 +11,10 @@ module, first those that run code of the module itself.
 
 A mutant is caught if a test fails, and survives if all pass or no test covers it. If the tests take
 LONGER times as long as with the unchanged code, they are ended: the mutant hangs, and is not
-caught, since a test must bound what it waits for. The exit status is 0 if at least BAR percent of
-the mutants are caught, 1 if fewer are, 2 if the unchanged code fails or a signal ends the run.
+caught, since a test must bound what it waits for. Mutants that no test has to detect are listed in
+excused_mutants.toml, each with the reason; they do not run and do not count. The others are printed
+in the form of that list. The exit status is 0 if at least BAR percent of the mutants that count are
+caught, 1 if fewer are, 2 if the unchanged code fails or a signal ends the run.
 
 The working tree stays as it is: each job changes a copy, in build/mutants/.
 """
@@ -29,7 +31,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Container, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,7 @@ from typing import Any, Literal
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
+from excused_mutants import Change, entries
 from lines_of_tests import Record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,11 +81,12 @@ OPERATORS = re.compile(
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
 
-Outcome = Literal["caught", "survived", "not covered", "hangs"]
+Outcome = Literal["caught", "survived", "not covered", "hangs", "excused"]
 OTHERS: dict[Outcome, str] = {
     "survived": "survive",
     "not covered": "are not covered",
     "hangs": "hang",
+    "excused": "are excused",
 }
 
 
@@ -103,6 +107,23 @@ class Mutant:
     operator: str
     occurrence: int
     line: int
+
+    def changed(self, text: str) -> str:
+        """Returns what the mutant makes of the text of the file."""
+        changed = mutate_code(text, get_operator(self.operator)(), self.occurrence)
+        if changed is None:
+            raise RuntimeError(f"no such place: {self}")
+        return str(changed)
+
+    def change(self) -> Change:
+        """Returns what the list of excused mutants calls it."""
+        text = (ROOT / self.file).read_text("utf-8")
+        diff = difflib.unified_diff(text.splitlines(), self.changed(text).splitlines(), n=0)
+        lines = list(diff)[3:]  # without the names of the files and the numbers of lines
+        old, new = (
+            " ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+"
+        )
+        return Change(str(self.file), old, new)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} {self.operator.removeprefix('core/')}"
@@ -188,27 +209,27 @@ async def record(copy: Path, room: str) -> Record:
     return Record(file)
 
 
-async def judge(mutant: Mutant, copy: Path, tests: list[str], bound: float) -> Outcome:
+async def judge(
+    mutant: Mutant, copy: Path, tests: list[str], bound: float, excuses: Container[Change]
+) -> Outcome:
     """Makes a mutant in a copy, runs the tests on it, and prints the outcome."""
-    file = copy / mutant.file
-    original, times = file.read_text("utf-8"), file.stat()
-    changed = mutate_code(original, get_operator(mutant.operator)(), mutant.occurrence)
-    if changed is None:
-        raise RuntimeError(f"no such place: {mutant}")
     outcome: Outcome = "not covered"
-    if tests:
+    if (change := mutant.change()) in excuses:
+        outcome = "excused"
+    elif tests:
+        file = copy / mutant.file
+        original, times = file.read_text("utf-8"), file.stat()
         list_of_tests = copy / "tests.txt"
         list_of_tests.write_text("\n".join(tests), "utf-8")
-        file.write_text(changed, "utf-8")
+        file.write_text(mutant.changed(original), "utf-8")
         try:
             outcome, _ = await run_tests(copy, f"@{list_of_tests}", bound=bound, keep=False)
         finally:
             file.write_text(original, "utf-8")
             os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))  # the file that was compiled
     print(f"{outcome:11} {mutant}", flush=True)
-    if outcome != "caught":
-        lines = difflib.unified_diff(original.splitlines(), changed.splitlines(), n=0, lineterm="")
-        print(*(f"    {line}" for line in list(lines)[3:]), sep="\n", flush=True)
+    if outcome not in {"caught", "excused"}:
+        print(change.entry(), flush=True)
     return outcome
 
 
@@ -220,13 +241,14 @@ async def judge_all(sample: list[Mutant], jobs: int) -> list[Outcome]:
     records = {room: await record(first, room) for room in rooms}
     copies = [first, *(shutil.copytree(first, COPIES / str(job)) for job in range(1, jobs))]
     outcomes: dict[Mutant, Outcome] = {}
+    excuses = {change for change, _ in entries()}
     left = iter(sample)
 
     async def work(copy: Path) -> None:
         for mutant in left:
             tests, seconds = records[mutant.room].tests(copy, mutant.file, mutant.line)
             bound = max(AT_LEAST, LONGER * jobs * seconds)
-            outcomes[mutant] = await judge(mutant, copy, tests, bound)
+            outcomes[mutant] = await judge(mutant, copy, tests, bound, excuses)
 
     async with asyncio.TaskGroup() as group:
         for copy in copies:
@@ -266,14 +288,16 @@ def main() -> int:
 
 def report(sample: list[Mutant], outcomes: list[Outcome]) -> int:
     """Prints the figures of each room and of all; returns the exit status."""
+    status = 0
     for room in [*ROOMS, "all"]:
         own = [o for m, o in zip(sample, outcomes, strict=True) if room in (m.room, "all")]
         if own:
-            caught = own.count("caught")
+            caught, count = own.count("caught"), len(own) - own.count("excused")
             others = [f"{own.count(o)} {told}" for o, told in OTHERS.items() if o in own]
             told = "".join(f", {each}" for each in others)
-            print(f"{room}: {caught} of {len(own)} caught ({100 * caught // len(own)} %){told}")
-    return 0 if outcomes.count("caught") * 100 >= BAR * len(outcomes) else 1
+            print(f"{room}: {caught} of {count} caught ({100 * caught // max(1, count)} %){told}")
+            status = 0 if caught * 100 >= BAR * count else 1
+    return status
 
 
 if __name__ == "__main__":
