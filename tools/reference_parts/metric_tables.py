@@ -29,7 +29,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "nats": {"url": "nats://a:1"},
     "zone": {"zone": "a"},
     "redis": {"url": "redis://a:1"},
-    "access": {"rules": [{"action": "deny", "paths": ["/a"]}]},
+    "access": {"rules": [{"action": "allow", "paths": ["/a"]}]},
     "headers": {"remove": ["Cookie"]},
     "json-schema": {"to-backend": "schema.json"},
     "jwt": {"keys-file": "keys.json"},

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from urllib.parse import unquote_to_bytes
 
 from .backend import DialRequest
+from .headers import OF_ONE_LEG
 from .options import HEADER_NAME
 from .text_option import TextOption
 
@@ -144,6 +145,11 @@ def unknown_field(name: str, plain: tuple[str, ...], form: str) -> str:
         plain: see `is_field`.
         form: how to show a name; `{}` stands for it.
     """
+    source, _, key = name.partition(".")
+    if source == "header" and _is_of_one_leg(key):
+        host = f"; {form.format('header.X-Forwarded-Host')} is the client's Host"
+        hint = host if key.lower() == "host" else ""
+        return f"{form.format(name)} never has a value: wsgw does not pass this header on{hint}"
     every = (*plain, *_WITH_NAME)
     near = get_close_matches(name, every, n=1)
     hint = f"; did you mean {form.format(near[0])}?" if near else ""
@@ -154,8 +160,14 @@ def unknown_field(name: str, plain: tuple[str, ...], form: str) -> str:
 def _has_key(name: str) -> bool:
     source, _, key = name.partition(".")
     if source in ("header", "cookie"):
+        if source == "header" and _is_of_one_leg(key):
+            return False
         return _TOKEN.fullmatch(key) is not None
     return (source == "query" and bool(key)) or _SEGMENT.match(name) is not None
+
+
+def _is_of_one_leg(header: str) -> bool:
+    return header.lower().replace("_", "-") in OF_ONE_LEG
 
 
 def _only(name: str, found: list[str]) -> str:

@@ -9,6 +9,29 @@ from .backend import Headers
 from .options import HEADER_NAME
 
 _NAME = re.compile(HEADER_NAME)
+# RFC 9110 section 7.6.1, and the headers of one leg's own handshake. wsgw passes none of them on.
+OF_ONE_LEG = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-protocol",
+        "sec-websocket-version",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5
 
 
@@ -24,6 +47,11 @@ def without_headers(headers: Headers, names: Iterable[str]) -> Headers:
     """
     meant = {name.lower().replace("_", "-") for name in names}
     return tuple(field for field in headers if field[0].lower().replace("_", "-") not in meant)
+
+
+def is_forwarding_header(name: str) -> bool:
+    """Returns whether proxies set a header to describe the client; `name` is in lower case."""
+    return name.startswith("x-forwarded-") or name in ("forwarded", "x-real-ip")
 
 
 def checked_headers(headers: Headers) -> Headers:

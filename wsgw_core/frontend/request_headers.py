@@ -5,31 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..api import Headers
-from .forwarded import Forwarding, Peer, is_forwarding_header
+from ..api.headers import OF_ONE_LEG, is_forwarding_header
+from .forwarded import Forwarding, Peer
 
-# RFC 9110 section 7.6.1, and the headers of one leg's own handshake
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "http2-settings",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "sec-websocket-accept",
-        "sec-websocket-extensions",
-        "sec-websocket-key",
-        "sec-websocket-protocol",
-        "sec-websocket-version",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 _OURS = "x-wsgw-"
 
 
@@ -56,7 +34,7 @@ class RequestHeaders:
         forwarding: Forwarding,
         subject_header: str | None = None,
     ) -> None:
-        self._drop = _HOP_BY_HOP | {name.lower() for name in (*block, reconnect_header)}
+        self._drop = OF_ONE_LEG | {name.lower() for name in (*block, reconnect_header)}
         self._forwarding = forwarding
         self._subject_header = subject_header
         self._meant_subject = (subject_header or "").lower().replace("_", "-")

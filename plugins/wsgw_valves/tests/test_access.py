@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 from wsgw_valves import plugin
+from wsgw_valves.access.settings import AccessSettings
 
 from wsgw_core.api import ConfigurationError, Handshake, Headers, PluginContext, Refusal
 from wsgw_core.testing.context import make_plugin_context
@@ -19,6 +20,9 @@ from .conftest import StartGateway
 from .echo import Echo
 
 Rules = list[dict[str, Any]]
+ALLOW = {"action": "allow", "paths": ["/**"]}
+DENY = {"action": "deny", "paths": ["/secret"]}
+TEAM = {"action": "allow", "headers": {"X-Team": "a", "Origin": "*"}}
 
 
 @pytest.fixture
@@ -129,7 +133,7 @@ def test_refusals_are_counted_by_rule(lets_in: Callable[..., bool], context: Plu
 def test_ten_thousand_networks_are_as_fast_as_a_few(context: PluginContext) -> None:
     networks = [f"10.{high}.{low}.0/24" for high in range(40) for low in range(250)]
     gate = RegisteredPlugin(plugin).gate(
-        "access", {"rules": [{"action": "deny", "addresses": networks}]}, context
+        "access", {"rules": [{"action": "allow", "addresses": networks}]}, context
     )
     begin = time.thread_time()
     for _ in range(1000):
@@ -179,3 +183,30 @@ async def test_refused_client_reaches_no_backend(
         await client.send("hello")
         assert await client.recv() == "hello"
     assert gateway.count("access_refused") == 1
+
+
+@pytest.mark.parametrize("rules", [[DENY], [DENY, DENY]])
+def test_rules_that_refuse_every_client_are_an_error(
+    lets_in: Callable[..., bool], rules: Rules
+) -> None:
+    with pytest.raises(ConfigurationError, match="refuses every client"):
+        lets_in(rules)
+    assert lets_in(rules, otherwise="allow")
+    assert lets_in([*rules, ALLOW])
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        ({"rules": [DENY, TEAM]}, [("rules", ["header.X-Team"])]),
+        ({"rules": [TEAM, ALLOW]}, []),
+        ({"rules": [TEAM, DENY], "otherwise": "allow"}, []),
+    ],
+)
+def test_rules_need_a_header_if_only_it_lets_clients_in(
+    options: dict[str, Any], missing: list[tuple[str, list[str]]]
+) -> None:
+    settings = AccessSettings.model_validate(options)
+    assert list(settings.missing_values({"header.X-Team"})) == missing
+    assert not list(settings.missing_values(()))
+    assert settings.changed_values() == ((), ())

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from wsgw_valves import plugin
 from wsgw_valves.headers.header_template import HeaderTemplate
+from wsgw_valves.headers.settings import HeadersSettings
 
 from wsgw_core.api import (
     BackendDeclined,
@@ -103,6 +104,8 @@ def test_value_cannot_inject_a_second_header(query: str, sent: str) -> None:
         ({"set": {"X-A": "a\r\nX-B: c"}}, "control characters"),
         ({"set": {"X-A": "{session}"}}, "{session} is not known before a backend"),
         ({"set": {"X-A": "{user}"}}, "unknown field {user}"),
+        ({"set": {"X-A": "{header.Host}"}}, "{header.Host} never has a value"),
+        ({"set": {"X-A": "{header.X-Wsgw-Session}"}}, "gates do not see this header"),
         ({"set": {"X-A": " a"}}, "begins or ends with a space"),
         ({"set": {"X-A": ""}}, "is empty"),
         ({"set": {"X-A": "x" * 9000}}, "longer than 8192 bytes"),
@@ -116,6 +119,14 @@ def test_invalid_options_are_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         RegisteredPlugin(plugin).gate("headers", options, context)
+
+
+def test_gate_says_which_headers_it_needs_sets_and_removes() -> None:
+    settings = HeadersSettings.model_validate(
+        {"set": {"X-A": "{cookie.a}"}, "add": {"X-B": "{cookie.b|b}"}, "remove": "X-C"}
+    )
+    assert list(settings.missing_values({"cookie.a", "cookie.b"})) == [("set", ["cookie.a"])]
+    assert settings.changed_values() == (["header.X-A", "header.X-B"], ["header.X-C"])
 
 
 async def test_backend_and_client_get_changed_headers(

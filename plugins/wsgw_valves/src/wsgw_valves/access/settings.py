@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Container, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
 
@@ -73,6 +74,10 @@ class AccessRule(Options):
             )
         return self
 
+    def missing_headers(self, absent: Container[str]) -> list[str]:
+        """Returns its headers that are among the absent values; with any, it matches no client."""
+        return [name for header in self.headers if (name := f"header.{header}") in absent]
+
 
 class AccessSettings(Options):
     """The rules of the gate."""
@@ -84,3 +89,23 @@ class AccessSettings(Options):
         default="deny", description="what happens to clients that no rule matches"
     )
     status: int = Field(default=403, ge=400, le=499, description="HTTP status of a refusal")
+
+    @model_validator(mode="after")
+    def _lets_some_in(self) -> AccessSettings:
+        if self.otherwise == "deny" and all(rule.action == "deny" for rule in self.rules):
+            raise ValueError(
+                "refuses every client: no rule allows any; add one, or 'otherwise: allow'"
+            )
+        return self
+
+    def missing_values(self, absent: Container[str]) -> Iterable[tuple[str, Collection[str]]]:
+        """See Options."""
+        if self.otherwise == "deny":
+            allowing = [rule for rule in self.rules if rule.action == "allow"]
+            missing = [rule.missing_headers(absent) for rule in allowing]
+            if all(missing):
+                yield "rules", sorted({name for names in missing for name in names})
+
+    def changed_values(self) -> tuple[Collection[str], Collection[str]]:
+        """See Options."""
+        return (), ()

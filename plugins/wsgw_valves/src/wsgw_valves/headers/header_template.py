@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from wsgw_core.api import Template
 
+from ..header_names import is_of_gateway
+
 _NOT_YET = frozenset({"session", "subprotocol"})
 
 
@@ -28,6 +30,10 @@ class HeaderTemplate(Template):
         super().__init__(text)
         if early := self.fields & _NOT_YET:
             raise ValueError(f"{{{min(early)}}} is not known before a backend has answered")
+        for field in sorted(self.fields):
+            source, _, name = field.partition(".")
+            if source == "header" and is_of_gateway(name):
+                raise ValueError(f"{{{field}}} never has a value: gates do not see this header")
 
     def escape(self, name: str, value: str, before: str) -> str:
         """See Template."""
