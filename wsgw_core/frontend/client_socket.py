@@ -49,7 +49,7 @@ class ClientSocket:
         clock: Clock,
         read_batch: ReadBatch,
         *,
-        end_to_end: bool = False,
+        end_to_end: bool,
     ) -> None:
         self._session = session
         self._on_gone = on_gone

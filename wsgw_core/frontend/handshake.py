@@ -59,7 +59,7 @@ class HandshakeSettings:
     counters: GatewayCounters
     logger: logging.Logger
     polling: RareWarning
-    end_to_end: bool = False
+    end_to_end: bool
 
 
 class ClientHandshake(asyncio.Protocol):

@@ -132,6 +132,7 @@ class FrontendBench:
             counters=self.relay.counters,
             logger=logging.getLogger("wsgw.test"),
             polling=RareWarning(logging.getLogger("wsgw.test")),
+            end_to_end=False,
         )
         self.frontend = FrontendServer(Address("127.0.0.1", 0), self.settings)
         self._clients: list[RawClient] = []
