@@ -52,7 +52,10 @@ FIRST = 1800.0  # seconds: the bound of a room's tests with the unchanged code
 
 # Rooms, and the tests that should detect changes: folders or files.
 ROOMS = {
-    "relay": ("wsgw_core/relay", "tests/core/relay", "tests/core/frontend/test_handshake.py"),
+    "relay": (
+        *("wsgw_core/relay", "tests/core/relay", "tests/core/frontend/test_handshake.py"),
+        *("tests/journeys/test_routes.py",),
+    ),
     "pool": (
         *("wsgw_core/pool", "tests/core/pool", "tests/core/relay/failover"),
         *("tests/core/relay/session/test_session_ends.py", "tests/journeys/test_command_check.py"),
