@@ -88,8 +88,12 @@ class FailbackBench(RelayBench):
         await asyncio.sleep(5)
         assert self.at(1) == count
 
+    async def stop(self) -> None:
+        async with asyncio.timeout(AFTER):
+            await self.failback.stop()
+
     async def end(self) -> None:
-        await self.failback.stop()
+        await self.stop()
         assert not any(client.closes for client in self.clients)
 
 
@@ -267,7 +271,7 @@ async def test_the_next_session_tries_a_tripped_backend_when_a_trial_has_ended(
     await asyncio.sleep(3 * LOOK)
     others = [each for each in bench.sessions if each is not trial]
     assert [each.backend_id for each in others] == ["b0"]
-    await bench.failback.stop()
+    await bench.stop()
 
 
 @on_virtual_clock
@@ -447,12 +451,13 @@ async def test_a_reload_or_a_stop_ends_failback(*, reload: bool) -> None:
     await bench.park(100)
     bench.blue.come_up()
     bench.failback.follow(options())
-    while bench.at(0) < 10:  # noqa: ASYNC110 - nothing tells
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(3 * AFTER):
+        while bench.at(0) < 10:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.1)
     if reload:
         bench.failback.follow(options(failback=False))
     else:
-        await bench.failback.stop()
+        await bench.stop()
     probes, back = bench.blue.probes, bench.at(0)
     await asyncio.sleep(5 * AFTER)
     assert back <= bench.at(0) <= back + 10  # those that had begun
