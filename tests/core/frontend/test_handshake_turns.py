@@ -75,10 +75,11 @@ async def test_gates_that_take_long_decide_one_at_a_time() -> None:
         for client in clients:
             client.write(request())
         in_turns = []
-        while decided < len(clients):
-            before = decided
-            await asyncio.sleep(0)
-            in_turns.append(decided - before)
+        async with asyncio.timeout(TIMEOUT):
+            while decided < len(clients):
+                before = decided
+                await asyncio.sleep(0)
+                in_turns.append(decided - before)
         assert sum(count > 1 for count in in_turns) <= 2, "the first turn cannot know"
 
 

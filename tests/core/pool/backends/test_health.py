@@ -69,8 +69,9 @@ async def test_one_good_result_restarts_the_count() -> None:
     for _ in range(5):
         bench.backend.healthy = False
         probes = bench.backend.probes
-        while bench.backend.probes == probes:  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(1)
+        async with asyncio.timeout(60):
+            while bench.backend.probes == probes:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(1)
         bench.backend.healthy = True
         await asyncio.sleep(11)
     assert bench.pooled.healthy

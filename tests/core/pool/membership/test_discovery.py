@@ -374,11 +374,13 @@ async def test_all_names_are_looked_up_repeatedly_despite_faults(
     await discoveries.start([scene.discovery])
     assert scene.backends.present
     scene.names.addresses = LookupError("a fault")
-    while len(caplog.records) < 2:  # noqa: ASYNC110 - there is no event to wait for
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(60):
+        while len(caplog.records) < 2:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
     scene.names.addresses = ("10.0.0.1", "10.0.0.2")
-    while len(scene.backends.present) < 2:  # noqa: ASYNC110 - there is no event to wait for
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(60):
+        while len(scene.backends.present) < 2:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
     await discoveries.close()
     asked = len(scene.names.asked)
     await asyncio.sleep(0.01)
@@ -417,8 +419,9 @@ async def test_a_removed_name_is_not_looked_up_again() -> None:
     discoveries = Discoveries(0.001, logging.getLogger("test"))
     discoveries.add(scene.discovery)
     assert discoveries.find("loft-7") is scene.discovery
-    while not scene.names.asked:  # noqa: ASYNC110 - there is no event to wait for
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(60):
+        while not scene.names.asked:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
 
     discoveries.remove(scene.discovery)
     asked = len(scene.names.asked)

@@ -149,8 +149,9 @@ async def test_a_retired_backend_is_closed_when_it_has_no_connection(
     assert scene.pool.connections(another) == 1
 
     pooled.active = 0
-    while len(scene.pool.versions(another)) > 1:  # noqa: ASYNC110 - there is no event to wait for
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(60):
+        while len(scene.pool.versions(another)) > 1:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
     assert backend.state == "closed"
     assert scene.pool.find("a") is another
     assert scene.pool.versions(another) == [another]
@@ -176,8 +177,9 @@ async def test_a_backend_of_a_removed_group_stays_for_its_sessions(
     assert scene.pool.of_group("") == [pooled]
 
     scene.with_sessions.clear()
-    while backend.state != "closed":  # noqa: ASYNC110 - there is no event to wait for
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(60):
+        while backend.state != "closed":  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
     assert scene.pool.of_group("") == []
 
 

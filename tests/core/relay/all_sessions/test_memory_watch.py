@@ -227,10 +227,11 @@ async def test_reading_is_resumed_for_as_many_sessions_at_once_as_have_room() ->
     for session in bench.sessions:
         session.held_bytes = BOUND * 9 // 16 // 256  # less than five eighths of the bound
     most, reading = 0, 0
-    while reading < 256:
-        await asyncio.sleep(0.001)  # one round at most
-        before, reading = reading, bench.held.count(False)
-        most = max(most, reading - before)
+    async with asyncio.timeout(60):
+        while reading < 256:
+            await asyncio.sleep(0.001)  # one round at most
+            before, reading = reading, bench.held.count(False)
+            most = max(most, reading - before)
     room = BOUND * 3 // 4 - BOUND * 9 // 16
     assert 0 < most <= 2 * room // READ  # chance decides which ones, and how many
     assert bench.counters.memory_holds.value == 256
@@ -361,8 +362,9 @@ async def test_one_turn_of_the_loop_visits_only_a_few_of_many_sessions(count: in
     bench.sessions[:] = [Counted() for _ in range(count)]
     await asyncio.sleep(0.02)  # the first turn of a round
     most = seen
-    while seen < count:
-        before = seen
-        await asyncio.sleep(0)
-        most = max(most, seen - before)
+    async with asyncio.timeout(60):
+        while seen < count:
+            before = seen
+            await asyncio.sleep(0)
+            most = max(most, seen - before)
     assert 0 < most < count / 2

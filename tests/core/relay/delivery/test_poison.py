@@ -65,6 +65,7 @@ def test_the_lock_is_needed_before_the_death_that_would_end_the_session(
     found = []
     while not deaths.is_poison:
         found.append(deaths.needs_lock)
+        assert len(found) <= len(needed)
         deaths.note(Close(1006, "lost", abnormal=True), alone=True)
     assert found == needed
 

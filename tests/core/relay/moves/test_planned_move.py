@@ -107,10 +107,11 @@ async def test_a_connection_that_waited_too_long_is_replaced_by_a_new_dial() -> 
     await bench.green.until_dialled(1)
     dialled = now()
     made = bench.green.connections
-    while not made or made[0].close_request is None:
-        bench.say("A")
-        old.acknowledge()
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while not made or made[0].close_request is None:
+            bench.say("A")
+            old.acknowledge()
+            await asyncio.sleep(0.1)
     assert now() - dialled == pytest.approx(5.5, abs=0.4)  # it looks each half second
     await bench.green.connection(1)
     first = made[0]
@@ -122,9 +123,10 @@ async def test_a_connection_that_waited_too_long_is_replaced_by_a_new_dial() -> 
 async def test_pushed_messages_do_not_delay_the_move_of_a_silent_client() -> None:
     bench = await bench_of().open()
     bench.session.move()
-    while bench.session.backend_id == "blue":
-        bench.blue.connections[0].reply("news")
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while bench.session.backend_id == "blue":
+            bench.blue.connections[0].reply("news")
+            await asyncio.sleep(0.1)
     assert now() == pytest.approx(10, abs=0.7)  # ten times as long as drain.quiet
 
 

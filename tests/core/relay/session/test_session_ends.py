@@ -175,8 +175,9 @@ async def test_a_backend_that_closes_normally_gets_the_end_too() -> None:
 @on_virtual_clock
 async def test_each_backend_that_ever_accepted_gets_the_end_once() -> None:
     bench = await RelayBench(*(FakeBackend(name) for name in ("a", "b", "c"))).open()
-    while not all(backend.connections for backend in bench.backends):
-        await lose(bench)
+    async with asyncio.timeout(600):
+        while not all(backend.connections for backend in bench.backends):
+            await lose(bench)
     await lose(bench)
     bench.leave(1000)
     await bench.until_ended()
@@ -242,8 +243,9 @@ async def test_a_closed_backend_gets_no_end() -> None:
 @on_virtual_clock
 async def test_closed_backends_are_not_remembered() -> None:
     bench = await RelayBench(*(FakeBackend(name) for name in ("a", "b", "c"))).open()
-    while not all(backend.connections for backend in bench.backends):
-        await lose(bench)
+    async with asyncio.timeout(600):
+        while not all(backend.connections for backend in bench.backends):
+            await lose(bench)
     first, second, third = bench.pooled
     assert remembered(bench) == {first, second, third}
     for pooled in bench.pooled:
