@@ -13,7 +13,9 @@ from ..backends.breaker import Breaker
 
 _MUCH_LONGER = 8  # times as long
 _LEAST_SILENCE = 0.1  # seconds
-_RISE = 1.1  # factor by which one slow answer raises `_quickest`: some of them mean a busy backend
+_RISE = (
+    1.1  # factor by which one slow answer raises `_answered_in`: some of them mean a busy backend
+)
 
 
 class NotDialled(Exception):
@@ -56,7 +58,7 @@ class DialLimiter:
         self._latest = 0  # turn
         self._holders: OrderedDict[int, float] = OrderedDict()  # turns, and when they began
         self._began_at = -math.inf  # the latest of them
-        self._quickest = slow_after / _MUCH_LONGER  # seconds of the quickest recent answer
+        self._answered_in: float | None = None  # seconds of the quickest recent answer
         self._timer: asyncio.TimerHandle | None = None
         self._looks_at = 0.0  # when the timer fires
         self._queue: OrderedDict[asyncio.Future[int | str], None] = OrderedDict()
@@ -111,7 +113,7 @@ class DialLimiter:
             return
         if began_at is not None:
             took = self._loop.time() - began_at
-            self._quickest = min(took, self._quickest * _RISE)
+            self._answered_in = min(took, self._quickest * _RISE)
         limit = self._loop.time() - self._silence
         while self._holders:
             oldest, began_at = next(iter(self._holders.items()))
@@ -131,6 +133,11 @@ class DialLimiter:
         """Changes the values; fewer slots take effect when enough dials have ended."""
         self._slots, self._spacing, self._slow_after = slots, spacing, slow_after
         self._let_in()
+
+    @property
+    def _quickest(self) -> float:
+        """Seconds of the quickest recent answer, or what stands for it before the first one."""
+        return self._slow_after / _MUCH_LONGER if self._answered_in is None else self._answered_in
 
     @property
     def _silence(self) -> float:

@@ -247,6 +247,20 @@ class TestSilence:
         assert [number for number, _ in crowd.begun] == [4, 3, 0, 1, 2]
         assert not limiter.is_full
 
+    @pytest.mark.parametrize("before", [math.inf, 8, 1])
+    @on_virtual_clock
+    async def test_changed_silence_counts_before_the_first_answer(self, before: float) -> None:
+        limiter = DialLimiter(Breaker(10), 1, 0.0, before)
+        silent = await limiter.enter()
+        limiter.change(1, 0.0, 4)
+        crowd = Crowd(limiter, 1)
+        await asyncio.sleep(3.9)
+        assert crowd.under_way == 0
+        await asyncio.sleep(0.2)
+        assert crowd.under_way == 1
+        limiter.leave(silent)
+        await asyncio.gather(*crowd.tasks)
+
     @on_virtual_clock
     async def test_a_quick_answer_brings_the_next_dial_of_a_full_limiter_forward(self) -> None:
         limiter = DialLimiter(Breaker(10), 2, 0.0, slow_after=8)
