@@ -204,6 +204,25 @@ async def test_changed_backend_shows_the_sessions_that_it_kept_until_they_have_m
         assert await connections() == {"blue": 0, "green": 2}
 
 
+async def test_backends_are_listed_in_the_order_of_the_configuration(
+    start_gateway: StartGateway, start_admin: StartAdmin, start_backend: StartBackend
+) -> None:
+    blue, green, red = [{"url": f"ws://127.0.0.1:{port}", "id": str(port)} for port in (1, 2, 3)]
+    name = {"url": f"dns+{(await start_backend()).url}", "id": "name"}
+    added = {"url": "ws://127.0.0.1:4", "id": "added"}
+    gateway = await start_gateway(name, blue, green)
+    operator = await start_admin(gateway)
+
+    async def listed() -> list[str]:
+        rows = await operator.get("/backend/list")
+        return [row["discoveredBy"] or row["id"] for row in rows]
+
+    await operator.post("/backend/add", json=added)
+    assert await listed() == ["name", "1", "2", "added"]
+    await reload(gateway, red, {**blue, "weight": 2}, name, green)
+    assert await listed() == ["3", "1", "name", "2", "added"]
+
+
 async def test_least_connections_counts_older_sessions_of_a_changed_backend(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:

@@ -21,7 +21,7 @@ class Control(Protocol):
         """Returns the status of the gateway as a whole."""
 
     async def backends(self) -> list[status.BackendStatus]:
-        """Returns the backends."""
+        """Returns the backends in the order of the configuration, then those added later."""
 
     async def backend_settings(self, backend_id: str) -> status.BackendSettings | None:
         """Returns the configuration of a backend or of a DNS name; None: unknown id."""

@@ -104,10 +104,10 @@ class LocalControl:
 
     async def backends(self) -> list[status.BackendStatus]:
         """See Control."""
-        pool, spec_of = self._gateway.pool, self._gateway.upstream.spec_of
+        pool, upstream = self._gateway.pool, self._gateway.upstream
         return [
-            backend_status(each, spec_of(each), connections=pool.connections(each))
-            for each in pool.backends
+            backend_status(each, upstream.spec_of(each), connections=pool.connections(each))
+            for each in upstream.in_order()
         ]
 
     async def backend_settings(self, backend_id: str) -> status.BackendSettings | None:

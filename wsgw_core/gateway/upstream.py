@@ -182,6 +182,20 @@ class Upstream:
         """Gives a backend new sessions again; ends its drain."""
         self._drains.call_off(backend)
 
+    def in_order(self) -> list[PooledBackend]:
+        """Returns the offered backends in the order of the configuration.
+
+        Those that operators have added come last.
+        """
+        entries = self._generations.current.specs.all_backends
+        places = {entry.id: place for place, entry in enumerate(entries)}
+
+        def place(backend: PooledBackend) -> int:
+            spec = self._backends.spec_of(backend)
+            return places.get(spec.discovered_by or spec.id, len(places))
+
+        return sorted(self._pool.backends, key=place)
+
     def specs(self) -> Iterator[BackendSpec]:
         """Yields the specs of all backends and of all DNS names."""
         yield from map(self._backends.spec_of, self._pool.backends)
