@@ -92,6 +92,11 @@ BACKEND_CLOSED = End(
     backend_sees=_ITS_OWN,
 )
 BACKEND_LOST = End("the backend closes abnormally or is lost", client_sees=_MOVES)
+BACKEND_PLUGIN_FAILED = End(
+    "the plugin's code for the connection to the backend raises an error",
+    client_sees=_MOVES,
+    backend=CloseCode.GOING_AWAY,
+)
 BACKEND_BROKE_PROTOCOL = End(
     "the backend breaks the protocol",
     client_sees=_MOVES,

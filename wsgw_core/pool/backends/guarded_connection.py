@@ -10,8 +10,10 @@ from typing import Any
 
 from ...api import BackendConnection, Close, CloseCause, CloseCode, Message, Sink
 from ...reported_number import reported_number
+from ...websocket import session_ends
 from .backend_pool import PooledBackend
 
+_CLOSE_CODE = session_ends.BACKEND_PLUGIN_FAILED.backend
 _Numbered = Callable[[Message, int], None]
 
 
@@ -23,12 +25,12 @@ class GuardedConnection:
     default. The log shows both, at most once a minute for a backend.
 
     Args:
-        plugins: the connection.
+        plugin_connection: the connection.
         backend: its backend.
         sink: the session's side of the connection.
 
     Attributes:
-        plugins, backend: see above.
+        plugin_connection, backend: see above.
         subprotocol, headers: see BackendConnection.
         numbered: the plugin's `send_numbered`, if there is one.
         has_failed: whether a call has raised. From then on nothing is sent to the connection.
@@ -37,20 +39,30 @@ class GuardedConnection:
         Exception: the plugin has not returned a connection.
     """
 
-    __slots__ = ("_sink", "backend", "has_failed", "headers", "numbered", "plugins", "subprotocol")
+    __slots__ = (
+        "_sink",
+        "backend",
+        "has_failed",
+        "headers",
+        "numbered",
+        "plugin_connection",
+        "subprotocol",
+    )
 
-    def __init__(self, plugins: BackendConnection, backend: PooledBackend, sink: Sink) -> None:
-        self.plugins = plugins
+    def __init__(
+        self, plugin_connection: BackendConnection, backend: PooledBackend, sink: Sink
+    ) -> None:
+        self.plugin_connection = plugin_connection
         self.backend = backend
         self._sink = sink
         self.has_failed = False
         try:
-            self.subprotocol = plugins.subprotocol
-            self.headers = tuple(plugins.headers)
-            self.numbered: _Numbered | None = getattr(plugins, "send_numbered", None)
+            self.subprotocol = plugin_connection.subprotocol
+            self.headers = tuple(plugin_connection.headers)
+            self.numbered: _Numbered | None = getattr(plugin_connection, "send_numbered", None)
         except Exception:
             with suppress(Exception):
-                plugins.close(CloseCode.GOING_AWAY, "not usable", CloseCause.SESSION_MOVES)
+                plugin_connection.close(_CLOSE_CODE, "not usable", CloseCause.SESSION_MOVES)
             raise
 
     def start(self) -> None:
@@ -116,11 +128,11 @@ class GuardedConnection:
         return self._number("lasting_bytes")
 
     def _number(self, name: str) -> int:
-        return reported_by(self.plugins, self.backend, name)
+        return reported_by(self.plugin_connection, self.backend, name)
 
     def _flag(self, name: str) -> bool:
         try:
-            return bool(getattr(self.plugins, name, False))
+            return bool(getattr(self.plugin_connection, name, False))
         except Exception as error:  # noqa: BLE001 - the code of a plugin
             self.backend.plugin_failed(name, error)
             return False
@@ -137,25 +149,25 @@ class GuardedConnection:
 
     def _end(self, reason: str) -> None:
         self._sink.closed(Close(CloseCode.INTERNAL_ERROR, reason, abnormal=True))
-        self.close(CloseCode.GOING_AWAY, "its plugin has failed", CloseCause.SESSION_MOVES)
+        self.close(_CLOSE_CODE, "its plugin has failed", CloseCause.SESSION_MOVES)
 
     def _call(self, method: str, *arguments: Any) -> None:
         try:
-            getattr(self.plugins, method)(*arguments)
+            getattr(self.plugin_connection, method)(*arguments)
         except Exception as error:  # noqa: BLE001 - the code of a plugin
             self.failed(method, error)
 
 
-def reported_by(plugins: object, backend: PooledBackend, name: str) -> int:
+def reported_by(connection: object, backend: PooledBackend, name: str) -> int:
     """Returns a number in an attribute of a plugin's connection; 0 if that cannot be had.
 
     Args:
-        plugins: the connection.
+        connection: the connection.
         backend: its backend, for the log.
         name: the attribute.
     """
     try:
-        return reported_number(plugins, name)
+        return reported_number(connection, name)
     except Exception as error:  # noqa: BLE001 - the code of a plugin
         backend.plugin_failed(name, error)
         return 0

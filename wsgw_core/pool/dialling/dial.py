@@ -366,10 +366,10 @@ class Dial(Generic[SinkT]):
         """Has the plugin connect; raises BackendDeclined or BackendUnavailable."""
         pooled = self.backend
         try:
-            plugins = await pooled.backend.connect(self._terms.request, sink)
+            connection = await pooled.backend.connect(self._terms.request, sink)
             self._terms.accepted(pooled)
             pooled.come_up()
-            return GuardedConnection(plugins, pooled, sink)
+            return GuardedConnection(connection, pooled, sink)
         except (BackendDeclined, BackendUnavailable):
             raise
         except (Exception, asyncio.CancelledError) as error:

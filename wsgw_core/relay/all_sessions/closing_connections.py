@@ -38,7 +38,7 @@ class ClosingConnections:
             self._clients.add(connection)
             return
         with contextlib.suppress(TypeError):  # its class has no weak references
-            self._of_backends[connection.plugins] = connection.backend
+            self._of_backends[connection.plugin_connection] = connection.backend
 
     @property
     def held_bytes(self) -> int:

@@ -113,7 +113,7 @@ class SessionSink:
             return connection.send_unnumbered
         numbered = connection.numbered
         if numbered is None:
-            return connection.plugins.send
+            return connection.plugin_connection.send
         return lambda message: numbered(message, ledger.latest)
 
     def send_failed(self, error: Exception) -> None:

@@ -48,7 +48,7 @@ async def test_the_connection_comes_with_its_backend_and_sink() -> None:
     bench = Bench("a", "b")
     dialled = await bench.dial()
     assert dialled.backend is bench.pooled[0]
-    assert dialled.connection.plugins is bench.backends[0].connections[0]
+    assert dialled.connection.plugin_connection is bench.backends[0].connections[0]
     assert bench.backends[0].connections[0].sink is dialled.sink
     assert bench.backends[0].requests == [FIRST]
     assert bench.pooled[0].total == 1

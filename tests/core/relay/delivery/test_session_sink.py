@@ -74,8 +74,8 @@ class Bench:
             self.open()
 
     def open(self) -> None:
-        plugins: Any = self.connection
-        connection = GuardedConnection(plugins, self.backend, self.sink)
+        plugin_connection: Any = self.connection
+        connection = GuardedConnection(plugin_connection, self.backend, self.sink)
         dialled = Dialled(self.backend, connection, self.sink, self.backend.losses)
         self.sink.open(dialled, self.outbox, self.outbox.reports.append)
         self.sink.receive_with(lambda message: self.received.append(message.text))

@@ -103,7 +103,7 @@ class World:
     @property
     def live(self) -> FakeConnection | None:
         sink = self.bench.session.backend_side.sink
-        connection = None if sink is None else sink.connection.plugins
+        connection = None if sink is None else sink.connection.plugin_connection
         assert connection is None or isinstance(connection, FakeConnection)
         return connection if connection and connection.ended is None else None
 
