@@ -9,6 +9,7 @@ one_line           makes untrusted text safe for one line of output
 reported_number    reads what an object of a plugin reports
 available_memory   measures the memory of the machine or container
 file_limit         reads and raises the limit of open files; converts it to sessions
+spread_calls       spreads calls that many sessions need at the same moment
 tracebacks         frees the frames that a handled error refers to
 """
 

@@ -355,10 +355,10 @@ class BackendContext:
     def down(self, reason: str) -> None:
         """Reports that the server or broker behind all sessions is lost.
 
-        In the next turn of the loop, all connections of this backend end at once, as if each of
-        them had reported `Close(1013, reason, abnormal=True)`. From then on the core calls nothing
-        on them and ignores calls of their Sinks, so pass on first what they hold. Sessions move to
-        other backends, and no message is suspected.
+        In the next turn of the loop, all connections of this backend end, as if each of them had
+        reported `Close(1013, reason, abnormal=True)`. From then on the core sends them nothing and
+        ignores calls of their Sinks, so pass on first what they hold. Sessions move to other
+        backends, a few in each turn of the loop, and no message is suspected.
 
         From now on the core refuses dials, except for one at a time that finds out whether the
         backend is back: the first at once, later ones after pauses of 0.25 to 1 second. Dials that

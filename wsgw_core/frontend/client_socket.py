@@ -30,6 +30,7 @@ class ClientSocket:
     __slots__ = (
         "_clock",
         "_end_to_end",
+        "_end_waits",
         "_on_gone",
         "_others",
         "_session",
@@ -55,6 +56,7 @@ class ClientSocket:
         self._on_gone = on_gone
         self._ticket = ticket
         self._clock = clock
+        self._end_waits = False  # its session has not learned of the end yet
         self._end_to_end = end_to_end
         self._others = 0  # frames that are neither a whole message nor a pong
         self.blocked_since: float | None = None
@@ -122,13 +124,15 @@ class ClientSocket:
     # Called by the endpoint; see EndpointEvents
 
     def ended(self, close: Close, *, violation: bool) -> None:
-        """Reports to the session that the client is gone."""
-        self._session.client_closed(close, violation=violation)
+        """Reports to the session that the client is gone; a little later if many clients go."""
+        self._end_waits = not self._session.client_ends.call(self._report_end, close, violation)
 
     def disconnected(self) -> None:
-        """Gives the ticket back and calls `on_gone`."""
-        self._ticket.give_back()
-        self._on_gone(self)
+        """Gives the ticket back and calls `on_gone`, but not before the session learns it."""
+        if self._end_waits:
+            self._session.client_ends.call(self._release)
+        else:
+            self._release()
 
     def writable(self, writable: bool, /) -> None:
         """Reports to the session whether the client keeps up."""
@@ -147,3 +151,13 @@ class ClientSocket:
 
     def woken(self) -> None:
         """Does nothing; not used here."""
+
+    # Steps
+
+    def _report_end(self, close: Close, violation: bool) -> None:
+        self._end_waits = False
+        self._session.client_closed(close, violation=violation)
+
+    def _release(self) -> None:
+        self._ticket.give_back()
+        self._on_gone(self)

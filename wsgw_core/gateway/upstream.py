@@ -22,11 +22,11 @@ from ..relay.all_sessions.session_table import SessionTable
 from ..relay.moves.drain import Drains
 from ..relay.moves.failback import Failback
 from ..relay.session.session import Session
+from ..spread_calls import AT_ONCE
 from ..websocket.session_ends import BACKEND_REMOVED
 from .changes import backend_changes, same_backend
 from .generation import Generation, Generations
 
-_AT_ONCE = 100  # sessions that are moved in one turn of the loop
 _LEAVE_WITHIN = 60.0  # seconds; a move has bounds of its own
 _LOOK_EVERY = 0.05
 
@@ -320,6 +320,6 @@ async def _leave(sessions: list[Session], backend_id: str, *, must_leave: bool) 
                 begun += session.fail_over(must_leave=must_leave)
             else:
                 session.close(BACKEND_REMOVED.client, "backend was removed")
-        if number % _AT_ONCE == 0:
+        if number % AT_ONCE == 0:
             await asyncio.sleep(0)
     return begun

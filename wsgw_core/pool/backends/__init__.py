@@ -7,5 +7,6 @@ health          probes backends without a session
 breaker         keeps sessions away from a backend that fails repeatedly
 outage          refuses dials of a backend that its plugin reports as down, except for probes
 absence         lets one dial at a time look for a backend that dials do not reach
+watchers        tells those who watch backends what has changed
 whole_backend   carries out what a plugin reports about its whole backend
 """

@@ -14,10 +14,12 @@ from ...config.upstream_options import DEFAULT_BREAKER_THRESHOLD
 from ...control.event_stream import EventStream
 from ...control.events import BackendDown, BackendProved, BackendTripped, BackendUp
 from ...metrics.traffic import Traffic
+from ...spread_calls import SpreadCalls
 from .absence import Absence
 from .breaker import Breaker
 from .outage import Outage
 from .turn import Turn
+from .watchers import Watcher, Watchers
 
 
 class _Fact:
@@ -67,6 +69,7 @@ class PooledBackend:
         credit: its share of the past turns that it has not had yet; see BackendGroup.
         last_turn: a number that is greater for a later turn.
         traffic: the messages of its sessions.
+        ends: through it, sessions learn of the ends of their connections.
     """
 
     enabled = _Fact()
@@ -109,6 +112,7 @@ class PooledBackend:
         self.total = 0
         self.failures = 0
         self.traffic = Traffic()
+        self.ends = SpreadCalls()
         logger = logger or logging.getLogger("wsgw")
         self._warn = RareWarning(logger)
         self._warn_of_loss = RareWarning(logger)
@@ -295,7 +299,7 @@ class BackendPool:
         self._turns = count(1)
         self._leaving: set[PooledBackend] = set()
         self._departed = Traffic()
-        self._watchers: dict[Callable[[PooledBackend], None], None] = {}
+        self._watchers: dict[str | None, Watchers] = {}  # None: of all groups
         for backend in backends:
             self.add(backend)
 
@@ -371,13 +375,29 @@ class BackendPool:
         self._leaving.add(backend)
         del self._backends[backend.id]
 
-    def watch(self, watcher: Callable[[PooledBackend], None]) -> None:
-        """Calls `watcher` with each backend that becomes usable or unusable, is back, or is new."""
-        self._watchers[watcher] = None
+    def watch(self, watcher: Watcher, group: str | None = None) -> None:
+        """Calls `watcher` with each backend that becomes usable or unusable, is back, or is new.
 
-    def unwatch(self, watcher: Callable[[PooledBackend], None]) -> None:
-        """Stops calling a watcher."""
-        self._watchers.pop(watcher, None)
+        If there are many watchers, most are called in later turns of the event loop; see Watchers.
+
+        Args:
+            watcher: the function.
+            group: the group of the backends; None: all groups.
+        """
+        self._watchers.setdefault(group, Watchers()).add(watcher)
+
+    def unwatch(self, watcher: Watcher, group: str | None = None) -> None:
+        """Stops calling a watcher.
+
+        Args:
+            watcher: the function.
+            group: as in `watch`.
+        """
+        watchers = self._watchers.get(group)
+        if watchers is not None:
+            watchers.discard(watcher)
+            if not len(watchers):
+                del self._watchers[group]
 
     def take_turn(self, backend: PooledBackend, among: Collection[PooledBackend]) -> Turn:
         """Returns a backend's turn, and puts the backend behind its equals for the next one.
@@ -405,5 +425,7 @@ class BackendPool:
         return total
 
     def _tell(self, changed: PooledBackend) -> None:
-        for watcher in tuple(self._watchers):
-            watcher(changed)
+        for group in (None, changed.group):
+            watchers = self._watchers.get(group)
+            if watchers is not None:
+                watchers.tell(changed)

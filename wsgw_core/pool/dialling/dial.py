@@ -227,7 +227,7 @@ class Dial(Generic[SinkT]):
         has_turn = answered = False
         try:
             async with bound:
-                self._group.pool.watch(self._changed)
+                self._group.watch(self._changed)
                 try:
                     if limiter.is_full:  # do not wait for the turn of a trial
                         self._reconsider()
@@ -249,7 +249,7 @@ class Dial(Generic[SinkT]):
                     finally:
                         limiter.leave(turn, answered=answered)
                 finally:
-                    self._group.pool.unwatch(self._changed)
+                    self._group.unwatch(self._changed)
                     self._bound = None
         except TimeoutError as error:
             raise self._cut_short(has_turn=has_turn) from error

@@ -8,6 +8,7 @@ import random
 from collections import OrderedDict
 from weakref import WeakKeyDictionary
 
+from ...spread_calls import SpreadCalls
 from ..backends.backend_pool import PooledBackend
 from ..backends.breaker import Breaker
 
@@ -62,6 +63,7 @@ class DialLimiter:
         self._timer: asyncio.TimerHandle | None = None
         self._looks_at = 0.0  # when the timer fires
         self._queue: OrderedDict[asyncio.Future[int | str], None] = OrderedDict()
+        self._refusals = SpreadCalls()
 
     @property
     def waiting(self) -> int:
@@ -123,11 +125,13 @@ class DialLimiter:
             self._pass_on()
 
     def turn_away(self, reason: str) -> None:
-        """Makes all waiting dials fail: another one has found the outcome that they would have."""
+        """Makes all waiting dials fail: another one has found the outcome that they would have.
+
+        If there are many, most fail in later turns of the event loop.
+        """
         while self._queue:
             place, _ = self._queue.popitem(last=False)
-            if not place.done():
-                place.set_result(reason)
+            self._refusals.call(_refuse, place, reason)
 
     def change(self, slots: int, spacing: float, slow_after: float = math.inf) -> None:
         """Changes the values; fewer slots take effect when enough dials have ended."""
@@ -196,6 +200,11 @@ class DialLimiter:
     def _look_again(self) -> None:
         self._timer = None
         self._let_in()
+
+
+def _refuse(place: asyncio.Future[int | str], reason: str) -> None:
+    if not place.done():  # else its dial was given up
+        place.set_result(reason)
 
 
 class DialLimiters:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import OrderedDict
 
+from ...spread_calls import SpreadCalls
 from ..backends.backend_pool import PooledBackend
 from ..policy.backend_group import BackendGroup
 
@@ -15,7 +16,8 @@ _JITTER = 0.25
 class Lookout:
     """Releases one waiting session at a time as a scout for each backend; all when one is back.
 
-    The DialLimiter limits how many of them then dial at once.
+    All of them go on a few in each turn of the event loop. The DialLimiter limits how many then
+    dial at the same time.
 
     Args:
         group: the backends.
@@ -27,6 +29,7 @@ class Lookout:
         self._every = every
         self._queue: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
+        self._releases = SpreadCalls()
 
     @property
     def apart(self) -> float:
@@ -47,7 +50,7 @@ class Lookout:
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue[place] = None
         if self._timer is None:
-            self._group.pool.watch(self._changed)
+            self._group.watch(self._changed)
             self._look_again()
         try:
             await asyncio.wait([place], timeout=seconds)
@@ -74,7 +77,7 @@ class Lookout:
         self._timer = asyncio.get_running_loop().call_later(pause, self._tick)
 
     def _rest(self) -> None:
-        self._group.pool.unwatch(self._changed)
+        self._group.unwatch(self._changed)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -83,5 +86,10 @@ class Lookout:
         while self._queue and count > 0:
             place, _ = self._queue.popitem(last=False)
             if not place.done():
-                place.set_result(None)
+                self._releases.call(_release, place)
                 count -= 1
+
+
+def _release(place: asyncio.Future[None]) -> None:
+    if not place.done():  # else its session has ended
+        place.set_result(None)

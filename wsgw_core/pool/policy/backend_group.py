@@ -8,6 +8,7 @@ from ...api import Candidate, DialRequest, Policy
 from ...policies import RoundRobin
 from ..backends.backend_pool import BackendPool, PooledBackend
 from ..backends.turn import Turn
+from ..backends.watchers import Watcher
 
 _SELDOM = 2.0  # seconds between two scouts of a backend that is away while another is there
 _ANY_CLIENT = DialRequest("", "/")
@@ -49,6 +50,14 @@ class BackendGroup:
     def limited_to(self, fit: Callable[[PooledBackend], bool]) -> BackendGroup:
         """Returns this group without the backends that do not fit."""
         return BackendGroup(self.pool, self.name, self._policy, fit=fit)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Calls `watcher` with each backend of the group that changes; see BackendPool.watch."""
+        self.pool.watch(watcher, self.name)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Stops calling a watcher."""
+        self.pool.unwatch(watcher, self.name)
 
     def _members(self) -> Iterator[PooledBackend]:
         members = self.pool.of_group(self.name)

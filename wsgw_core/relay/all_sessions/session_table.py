@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...api import Message, ReplyOutcome
 from ...control.event_stream import EventStream
+from ...spread_calls import SpreadCalls
 from .closing_connections import ClosingConnections
 
 if TYPE_CHECKING:
@@ -24,12 +25,14 @@ class SessionTable:
     Attributes:
         events: see above.
         closing: connections of ended sessions that are still closing.
+        client_ends: through it, sessions learn of the ends of their clients.
     """
 
     def __init__(self, events: EventStream | None = None) -> None:
         self.events = events or EventStream()
         self._sessions: dict[str, Session] = {}
         self.closing = ClosingConnections()
+        self.client_ends = SpreadCalls()
         self._empty = asyncio.Event()
         self._empty.set()
 

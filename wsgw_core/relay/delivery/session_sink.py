@@ -28,6 +28,9 @@ class SinkReports(Protocol):
     def backend_writable(self, writable: bool) -> None:
         """Pauses or resumes reading the client."""
 
+    def stop_sending(self) -> None:
+        """Gives the connection nothing more."""
+
 
 class SessionSink:
     """The Sink of one backend connection: passes on what the connection reports.
@@ -43,6 +46,7 @@ class SessionSink:
     """
 
     __slots__ = (
+        "_end",
         "_hydrating",
         "_is_started",
         "_losses",
@@ -69,6 +73,7 @@ class SessionSink:
         self._sizes = _NOWHERE
         self.hydration: HydrationRun | None = None
         self._is_started = False
+        self._end: Close | None = None
         self._hydrating = 0  # sent to prepare the backend, not yet acknowledged
         self.was_hydrated = self.needs_no_hydration = False
         self._losses = 0
@@ -249,6 +254,24 @@ class SessionSink:
                 self.hydration.writable(writable)
 
     def closed(self, close: Close, /) -> None:
-        """See Sink."""
-        if self._on_closed is not None:
-            self._on_closed(close)
+        """See Sink; if many connections of the backend end, the session learns it a little later.
+
+        Until then its messages wait, and the connection counts as one that has not ended.
+        """
+        if self._on_closed is None or self._end is not None:
+            return
+        self._end = close
+        if not self.backend.ends.call(self.take_end) and self._outbox is not None:
+            self._outbox.stop_sending()
+
+    def lose(self, close: Close) -> None:
+        """Ends the connection, because its backend has lost all of them; hears it no more."""
+        self._receive = self._unheard = None
+        self.closed(close)
+
+    def take_end(self) -> bool:
+        """Tells the session now that the connection has ended; returns False if it has not."""
+        if self._end is None or self._on_closed is None:
+            return False
+        self._on_closed(self._end)
+        return True

@@ -155,7 +155,7 @@ class Session(SessionParts):
     def lose_backend(self, close: Close) -> None:
         """Acts as if the backend had ended the connection, unless it was dialled after the loss."""
         if self.backend_side.is_lost:
-            self.backend_closed(close)
+            self.backend_side.serving.lose(close)
 
     def backend_closed(self, close: Close) -> None:
         """Decides what follows when the connection has ended: a failover, or the session's end."""

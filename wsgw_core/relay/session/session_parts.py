@@ -8,6 +8,7 @@ from typing import Any
 from ...api import Handshake, Headers, Message
 from ...plugins.open_plugins import PluginSet
 from ...pool.backends.backend_pool import PooledBackend
+from ...spread_calls import SpreadCalls
 from ..all_sessions.session_context import SessionContext
 from ..client.client_side import ClientEnd, ClientSide
 from ..delivery.ledger import Ledger
@@ -144,6 +145,11 @@ class SessionParts:
     def max_message_size(self) -> int:
         """Maximum bytes of a message."""
         return self.context.limits.max_message_size
+
+    @property
+    def client_ends(self) -> SpreadCalls:
+        """Spreads the ends of clients; see SessionTable."""
+        return self.context.table.client_ends
 
     # Messages
 

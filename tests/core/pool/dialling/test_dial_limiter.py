@@ -10,7 +10,8 @@ import pytest
 import uvloop
 
 from wsgw_core.pool.backends.breaker import Breaker
-from wsgw_core.pool.dialling.dial_limiter import DialLimiter
+from wsgw_core.pool.dialling.dial_limiter import DialLimiter, NotDialled
+from wsgw_core.spread_calls import AT_ONCE
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
 
@@ -290,3 +291,20 @@ class TestSilence:
         assert crowd.under_way == 1
         limiter.leave(silent)
         await asyncio.gather(*crowd.tasks)
+
+
+@on_virtual_clock
+async def test_waiting_dials_are_turned_away_a_few_in_each_turn_of_the_loop() -> None:
+    limiter = DialLimiter(Breaker(10), 1, 0)
+    await limiter.enter()
+    dials = [asyncio.create_task(limiter.enter()) for _ in range(5 * AT_ONCE)]
+    await idle()
+    limiter.turn_away("refused")
+    assert limiter.waiting == 0
+    dials[-1].cancel()
+    failed = [0]
+    while failed[-1] < len(dials):
+        await asyncio.sleep(0)  # one turn of the loop
+        failed.append(sum(dial.done() for dial in dials))
+        assert failed[-1] - failed[-2] <= AT_ONCE + 1  # one was cancelled
+    assert all(isinstance(dial.exception(), NotDialled) for dial in dials[:-1])

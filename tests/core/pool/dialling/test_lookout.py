@@ -10,6 +10,7 @@ import pytest
 from wsgw_core.pool.backends.backend_pool import BackendPool, PooledBackend
 from wsgw_core.pool.dialling.lookout import Lookout
 from wsgw_core.pool.policy.backend_group import BackendGroup
+from wsgw_core.spread_calls import AT_ONCE
 from wsgw_core.testing.fakes import FakeBackend
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
@@ -63,3 +64,27 @@ async def test_a_session_waits_no_longer_than_it_may() -> None:
     waiting = Waiting(0)
     assert await waiting.lookout.wait(EVERY / 4)
     assert now() == pytest.approx(EVERY / 4)
+
+
+@on_virtual_clock
+async def test_many_are_released_a_few_in_each_turn_of_the_loop() -> None:
+    waiting = Waiting(5 * AT_ONCE)
+    await idle()
+    waiting.backend.answered(now())
+    released = [0]
+    while released[-1] < 5 * AT_ONCE:
+        await asyncio.sleep(0)  # one turn of the loop
+        released.append(len(waiting.released))
+        assert released[-1] - released[-2] <= AT_ONCE
+    assert [number for number, _ in waiting.released] == list(range(5 * AT_ONCE))
+    assert now() == pytest.approx(0, abs=0.1)
+
+
+@on_virtual_clock
+async def test_a_session_that_ends_before_its_release_does_not_disturb_the_others() -> None:
+    waiting = Waiting(3 * AT_ONCE)
+    await idle()
+    waiting.backend.answered(now())
+    waiting.tasks[-1].cancel()
+    await asyncio.wait(waiting.tasks)
+    assert [number for number, _ in waiting.released] == list(range(3 * AT_ONCE - 1))

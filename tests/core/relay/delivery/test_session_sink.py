@@ -11,8 +11,10 @@ from wsgw_core.api import Close, Message
 from wsgw_core.pool.backends.guarded_connection import GuardedConnection
 from wsgw_core.pool.dialling.dial import Dialled
 from wsgw_core.relay.delivery.session_sink import SessionSink
+from wsgw_core.spread_calls import AT_ONCE
 from wsgw_core.testing.fakes import FakeBackend, as_message
 from wsgw_core.testing.session_context import pooled
+from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
 
 class Outbox:
@@ -26,6 +28,9 @@ class Outbox:
 
     def delivered(self, count: int) -> None:
         self.reports.append(count)
+
+    def stop_sending(self) -> None:
+        self.reports.append("stop")
 
 
 class Connection:
@@ -89,7 +94,7 @@ def say_everything(sink: SessionSink) -> bool:
     return heard
 
 
-def test_a_sink_passes_nothing_on_before_open_and_everything_after() -> None:
+async def test_a_sink_passes_nothing_on_before_open_and_everything_after() -> None:
     bench = Bench(is_open=False)
     assert not say_everything(bench.sink)
     assert bench.outbox.reports == bench.received == []
@@ -99,7 +104,7 @@ def test_a_sink_passes_nothing_on_before_open_and_everything_after() -> None:
     assert bench.received == ["reply"]
 
 
-def test_a_severed_sink_passes_nothing_on_and_is_counted_once() -> None:
+async def test_a_severed_sink_passes_nothing_on_and_is_counted_once() -> None:
     bench = Bench()
     assert bench.backend.active == 1
     bench.sink.sever()
@@ -107,6 +112,42 @@ def test_a_severed_sink_passes_nothing_on_and_is_counted_once() -> None:
     assert not say_everything(bench.sink)
     assert bench.outbox.reports == bench.received == []
     assert bench.backend.active == 0
+
+
+@on_virtual_clock
+async def test_an_end_among_many_stops_sending_at_once_and_is_reported_once_later() -> None:
+    bench = Bench()
+    for _ in range(AT_ONCE):
+        bench.backend.ends.call(int)
+    bench.sink.closed(Close(1006, abnormal=True))
+    bench.sink.lose(Close(1013, abnormal=True))
+    assert bench.outbox.reports == ["stop"]
+    await idle()
+    assert bench.outbox.reports == ["stop", Close(1006, abnormal=True)]
+
+
+@on_virtual_clock
+async def test_an_end_that_waits_can_be_taken_at_once() -> None:
+    bench = Bench()
+    assert not bench.sink.take_end()
+    for _ in range(AT_ONCE):
+        bench.backend.ends.call(int)
+    bench.sink.closed(Close(1000))
+    assert bench.sink.take_end()
+    bench.sink.sever()
+    assert not bench.sink.take_end()
+    await idle()
+    assert bench.outbox.reports == ["stop", Close(1000)]
+
+
+@on_virtual_clock
+async def test_a_connection_that_its_backend_has_lost_is_not_heard() -> None:
+    bench = Bench()
+    for _ in range(AT_ONCE):
+        bench.backend.ends.call(int)
+    bench.sink.lose(Close(1013, abnormal=True))
+    assert not bench.sink.message(as_message("too late"))
+    assert bench.received == []
 
 
 def test_messages_after_the_client_has_gone_reach_only_unheard() -> None:

@@ -218,3 +218,4 @@ async def test_a_backend_that_accepts_and_drops_gets_one_dial_at_a_time_and_ever
     assert max(looks) <= 0.5 / 0.075 + 1
     assert looks[0] >= 3
     assert looks[10:] == [0] * 10  # sessions that it has dropped back off
+    await idle()  # all that it has dropped last have begun to search, before the loop is closed

@@ -10,6 +10,7 @@ from wsgw_core.api import Close, DialRequest, Message, ReplyOutcome, Sink
 from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.pool.backends.whole_backend import WholeBackend
 from wsgw_core.relay.session.session import Session
+from wsgw_core.spread_calls import AT_ONCE
 from wsgw_core.testing.fakes import (
     Accept,
     FakeBackend,
@@ -45,7 +46,7 @@ async def many(bench: RelayBench, count: int) -> list[tuple[Session, FakeClient]
 class TestDown:
     @staticmethod
     @on_virtual_clock
-    async def test_all_its_sessions_leave_in_one_turn_and_no_message_is_suspected() -> None:
+    async def test_its_sessions_leave_a_few_in_each_turn_and_no_message_is_suspected() -> None:
         bench = await RelayBench(FakeBackend("only")).open()
         others = await many(bench, 30)
         control = control_of(bench)
@@ -55,6 +56,8 @@ class TestDown:
                 session.client_message(as_message(f"B{round_}"))
             control.down("broker lost")
             assert bench.pooled[0].active == 31  # not from inside of the call
+            await asyncio.sleep(0)
+            assert bench.pooled[0].active == 31 - AT_ONCE
             await asyncio.sleep(0)
             assert bench.pooled[0].active == 0
             await asyncio.sleep(5)
