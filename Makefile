@@ -16,7 +16,7 @@ RECENT := 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or l
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo services test check format docs wheels test-wheels bench conformance drill soak fuzz mutants constraints clean
+.PHONY: help dev demo services test test-all check format docs wheels test-wheels bench conformance drill soak fuzz mutants constraints clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -50,6 +50,8 @@ $(BUILDER): constraints.txt
 demo: $(RUNTIME)  ## run the gateway with two backends on this machine
 	$(BIN)/wsgw demo
 
+PARALLEL := -n auto --dist worksteal
+
 # Commands that tests start, and the packages of Debian that have them.
 SERVICES := promtool:prometheus rabbitmq-server:rabbitmq-server nats-server:nats-server
 
@@ -59,8 +61,11 @@ services:  ## install what tests start, as root on Debian: promtool, RabbitMQ, N
 	    && apt-get install -y -q --no-install-recommends $${pair#*:} >/dev/null; } \
 	  || echo "$${pair%%:*} is missing"; done
 
-test: dev services  ## run all tests, several at a time; ARGS: for pytest, which runs one at a time
-	$(BIN)/pytest $(or $(ARGS),-n auto --dist worksteal)
+test: dev services  ## run the tests but the slow ones, several at a time; ARGS: for pytest, which runs one at a time
+	$(BIN)/pytest $(or $(ARGS),-m 'not slow' $(PARALLEL))
+
+test-all: dev services  ## run all tests: also drills, brokers that restart, examples of the documentation
+	$(BIN)/pytest $(PARALLEL)
 
 check: dev  ## lint, format, types and layers, without changing a file
 	$(BIN)/ruff check

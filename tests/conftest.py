@@ -54,6 +54,7 @@ def pytest_collection(session: pytest.Session) -> None:
     first_collection.wait_for_it(session.config)
 
 
+@pytest.hookimpl(trylast=True)  # after pytest has left out what -m and -k leave out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Makes hanging tests fail, and deals tests so that the processes of a run end together."""
     hangs.bound(items)
