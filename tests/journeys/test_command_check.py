@@ -67,34 +67,6 @@ def test_check_reports_a_missing_tls_file_once(shop: Shop, scheme: str) -> None:
     )
 
 
-def test_check_reports_options_that_together_refuse_every_client(shop: Shop) -> None:
-    keys = shop.folder / "keys"
-    keys.write_text("a secret of at least 32 characters")
-    file = shop.config(
-        f"""\
-        server: {{block-headers: [Authorization]}}
-        upstream:
-          backends:
-            - url: "http://a:1/{{header.X-Real-IP}}"
-        gates:
-          - kind: jwt
-            keys-file: {keys}
-            algorithms: HS256
-            audiences: wsgw
-        """
-    )
-
-    result = shop.run("check", "-c", file)
-
-    assert result.returncode == 2
-    assert result.stderr == (
-        f"wsgw: {file}:4: upstream.backends[0].url: no client could be served: header.X-Real-IP is"
-        " missing: wsgw passes it on only from `server.trusted-proxies`\n"
-        f"wsgw: {file}:6: gates[0].token-from: no client could be served: header.Authorization is"
-        " missing: `server.block-headers` removes it\n"
-    )
-
-
 def sources_in(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
     """Map the text of each line to its comment; the first line of a text counts."""
     lines = (line.partition("  # ") for line in reversed(result.stdout.splitlines()))

@@ -49,11 +49,6 @@ def without_headers(headers: Headers, names: Iterable[str]) -> Headers:
     return tuple(field for field in headers if field[0].lower().replace("_", "-") not in meant)
 
 
-def is_forwarding_header(name: str) -> bool:
-    """Returns whether proxies set a header to describe the client; `name` is in lower case."""
-    return name.startswith("x-forwarded-") or name in ("forwarded", "x-real-ip")
-
-
 def checked_headers(headers: Headers) -> Headers:
     """Returns headers that a plugin has made, if the gateway can send them.
 

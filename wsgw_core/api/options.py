@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
@@ -19,8 +19,6 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-
-from .text_option import TextOption
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -181,29 +179,6 @@ class Options(BaseModel):
         """
         return ()
 
-    def missing_values(self, absent: Container[str]) -> Iterable[tuple[str, Collection[str]]]:
-        """Returns the options with which no client can be served: the key, and what is missing.
-
-        The commands `check` and `run` report them as errors, for gates and backends. By default
-        these are the templates (see Template) without a default for a value that is missing.
-
-        Args:
-            absent: the values of the handshake that no client has here, as far as wsgw knows, by
-                names such as `header.Authorization`, `cookie.team` or `route`; see HandshakeField.
-        """
-        for name, field in type(self).model_fields.items():
-            for option in _text_options(getattr(self, name)):
-                if missing := option.missing_values(absent):
-                    yield field.alias or name, missing
-
-    def changed_values(self) -> tuple[Collection[str], Collection[str]] | None:
-        """For a gate: returns the values of the handshake that it may set, and those it removes.
-
-        None, the default, means that it may set any; then wsgw does not look for missing values
-        behind it. For names see `missing_values`.
-        """
-        return None
-
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
         """Returns the valid values that are probably a mistake: the option's key, and why.
 
@@ -213,14 +188,6 @@ class Options(BaseModel):
             limits: the limits of the gateway.
         """
         return ()
-
-
-def _text_options(value: object) -> Iterable[TextOption]:
-    if isinstance(value, TextOption):
-        yield value
-    elif isinstance(value, (tuple, Mapping)):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _text_options(item)
 
 
 def is_duration(field: FieldInfo) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, NamedTuple
 
 from pydantic import GetJsonSchemaHandler
@@ -98,16 +98,6 @@ class Template(TextOption):
             return self._join({name: values.get(name) for name in self.fields - own.keys()} | own)
         except UnusableValue as error:
             raise BackendDeclined.with_text(400, str(error)) from error
-
-    def missing_values(self, absent: Container[str]) -> Collection[str]:
-        """See TextOption."""
-        return sorted(
-            {
-                part.name
-                for part in self._parts
-                if isinstance(part, TemplateField) and part.default is None and part.name in absent
-            }
-        )
 
     # What a subclass may change
 

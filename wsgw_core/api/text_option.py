@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container
 from typing import Any, Self
 
 from pydantic import GetCoreSchemaHandler
@@ -18,14 +17,6 @@ class TextOption:
 
     def __init__(self, text: str) -> None:
         self._text = text
-
-    def missing_values(self, absent: Container[str]) -> Collection[str]:
-        """Returns the values of the handshake whose absence makes this refuse every client.
-
-        Args:
-            absent: the values that no client has; see `Options.missing_values`.
-        """
-        return ()
 
     @classmethod
     def __get_pydantic_core_schema__(

@@ -81,7 +81,7 @@ GATEWAY_VARIABLES = (
         "BLOCK_HEADERS",
         "list",
         "",
-        "client headers that wsgw does not send to backends",
+        "client headers that neither gates nor backends get",
         "server.block-headers",
     ),
     Variable(

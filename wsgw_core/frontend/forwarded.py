@@ -14,6 +14,11 @@ _FORWARDED = "forwarded"
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
+def is_forwarding_header(name: str) -> bool:
+    """Returns whether proxies set a header to describe the client; `name` is in lower case."""
+    return name.startswith("x-forwarded-") or name in (_FORWARDED, "x-real-ip")
+
+
 @dataclass(frozen=True, slots=True)
 class Forwarding:
     """Makes the forwarding headers for a backend.
@@ -32,7 +37,7 @@ class Forwarding:
         """Returns the forwarding headers for the backend.
 
         Args:
-            received: the forwarding headers of the request; see `api.headers.is_forwarding_header`.
+            received: the forwarding headers of the request; see `is_forwarding_header`.
             peer: the peer that sent the request.
         """
         trusted = self.proxies.trusts(peer.host)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..api import Headers
-from ..api.headers import OF_ONE_LEG, is_forwarding_header
-from .forwarded import Forwarding, Peer
+from ..api.headers import OF_ONE_LEG
+from .forwarded import Forwarding, Peer, is_forwarding_header
 
 _OURS = "x-wsgw-"
 

@@ -2,7 +2,6 @@
 
 configuration  loads sources and plugins, and checks all options
 added_backend  checks the entry of a backend that an operator adds
-missing_values finds options with which no client can be served
 references     checks named files; warns about keys without effect and doubtful values
 named_files    finds keys that name files
 trial          makes each plugin object once, for `wsgw check`

@@ -14,7 +14,6 @@ from ..config.sources import Draft, read_mapping, read_sources
 from ..plugins.entries import Entries
 from ..plugins.loader import load_usable_plugins
 from ..plugins.plugin_specs import PluginSpecs, resolve_entries
-from .missing_values import missing_values
 from .references import file_problems
 
 
@@ -75,7 +74,6 @@ def _loaded(draft: Draft, given: Iterable[object] = ()) -> Configuration:
     problems += option_problems
     if draft.config is not None and not problems:
         problems += file_problems(draft.config, specs, draft.origins)
-        problems += missing_values(draft.config, specs, draft.origins)
         if not problems:
             return Configuration(draft.config, specs, draft.origins)
     raise ConfigurationError(draft.origins.in_order(problems))

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 from wsgw_valves import plugin
-from wsgw_valves.access.settings import AccessSettings
 
 from wsgw_core.api import ConfigurationError, Handshake, Headers, PluginContext, Refusal
 from wsgw_core.testing.context import make_plugin_context
@@ -22,7 +21,6 @@ from .echo import Echo
 Rules = list[dict[str, Any]]
 ALLOW = {"action": "allow", "paths": ["/**"]}
 DENY = {"action": "deny", "paths": ["/secret"]}
-TEAM = {"action": "allow", "headers": {"X-Team": "a", "Origin": "*"}}
 
 
 @pytest.fixture
@@ -193,20 +191,3 @@ def test_rules_that_refuse_every_client_are_an_error(
         lets_in(rules)
     assert lets_in(rules, otherwise="allow")
     assert lets_in([*rules, ALLOW])
-
-
-@pytest.mark.parametrize(
-    ("options", "missing"),
-    [
-        ({"rules": [DENY, TEAM]}, [("rules", ["header.X-Team"])]),
-        ({"rules": [TEAM, ALLOW]}, []),
-        ({"rules": [TEAM, DENY], "otherwise": "allow"}, []),
-    ],
-)
-def test_rules_need_a_header_if_only_it_lets_clients_in(
-    options: dict[str, Any], missing: list[tuple[str, list[str]]]
-) -> None:
-    settings = AccessSettings.model_validate(options)
-    assert list(settings.missing_values({"header.X-Team"})) == missing
-    assert not list(settings.missing_values(()))
-    assert settings.changed_values() == ((), ())

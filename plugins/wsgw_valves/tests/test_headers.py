@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from wsgw_valves import plugin
 from wsgw_valves.headers.header_template import HeaderTemplate
-from wsgw_valves.headers.settings import HeadersSettings
 
 from wsgw_core.api import (
     BackendDeclined,
@@ -119,14 +118,6 @@ def test_invalid_options_are_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         RegisteredPlugin(plugin).gate("headers", options, context)
-
-
-def test_gate_says_which_headers_it_needs_sets_and_removes() -> None:
-    settings = HeadersSettings.model_validate(
-        {"set": {"X-A": "{cookie.a}"}, "add": {"X-B": "{cookie.b|b}"}, "remove": "X-C"}
-    )
-    assert list(settings.missing_values({"cookie.a", "cookie.b"})) == [("set", ["cookie.a"])]
-    assert settings.changed_values() == (["header.X-A", "header.X-B"], ["header.X-C"])
 
 
 async def test_backend_and_client_get_changed_headers(

@@ -572,21 +572,6 @@ def test_invalid_options_are_refused(
         RegisteredPlugin(plugin).gate("jwt", {"keys-file": "keys", **options}, context)
 
 
-def test_token_is_missing_if_no_place_has_it() -> None:
-    places = ("header.Authorization", "cookie.token")
-    settings = JwtSettings.model_validate({"keys-file": "keys", "token-from": list(places)})
-    assert list(settings.missing_values(places)) == [("token-from", list(places))]
-    assert not list(settings.missing_values(places[:1]))
-
-
-def test_gate_sets_headers_of_claims_and_removes_the_token_unless_it_is_forwarded() -> None:
-    options = {"keys-file": "keys", "claims": {"X-User": "sub"}}
-    settings = JwtSettings.model_validate(options)
-    assert settings.changed_values() == (["header.X-User"], ["header.Authorization"])
-    settings = JwtSettings.model_validate({**options, "forward-token": True})
-    assert settings.changed_values() == (["header.X-User"], ())
-
-
 async def test_changed_keys_apply_and_vanished_file_keeps_old_keys(
     file: Path, context: PluginContext, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
 
@@ -74,10 +73,6 @@ class AccessRule(Options):
             )
         return self
 
-    def missing_headers(self, absent: Container[str]) -> list[str]:
-        """Returns its headers that are among the absent values; with any, it matches no client."""
-        return [name for header in self.headers if (name := f"header.{header}") in absent]
-
 
 class AccessSettings(Options):
     """The rules of the gate."""
@@ -97,15 +92,3 @@ class AccessSettings(Options):
                 "refuses every client: no rule allows any; add one, or 'otherwise: allow'"
             )
         return self
-
-    def missing_values(self, absent: Container[str]) -> Iterable[tuple[str, Collection[str]]]:
-        """See Options."""
-        if self.otherwise == "deny":
-            allowing = [rule for rule in self.rules if rule.action == "allow"]
-            missing = [rule.missing_headers(absent) for rule in allowing]
-            if all(missing):
-                yield "rules", sorted({name for names in missing for name in names})
-
-    def changed_values(self) -> tuple[Collection[str], Collection[str]]:
-        """See Options."""
-        return (), ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
@@ -29,11 +28,6 @@ class HeadersSettings(Options):
     answer: Templates = Field(
         default={}, description="headers to add to the answer (101) to the client"
     )
-
-    def changed_values(self) -> tuple[Collection[str], Collection[str]]:
-        """See Options."""
-        made = [f"header.{name}" for name in (*self.set, *self.add)]
-        return made, [f"header.{name}" for name in self.remove]
 
     @model_validator(mode="after")
     def _check(self) -> HeadersSettings:

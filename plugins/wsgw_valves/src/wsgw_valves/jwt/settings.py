@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -101,17 +101,6 @@ class JwtSettings(Options):
             read_parsed(self.keys_file, self.keys_in, MOST_BYTES)
         except ValueError as error:
             yield "keys-file", str(error)
-
-    def missing_values(self, absent: Container[str]) -> Iterable[tuple[str, Collection[str]]]:
-        """See Options."""
-        places = [str(place) for place in self.token_from]
-        if all(place in absent for place in places):
-            yield "token-from", places
-
-    def changed_values(self) -> tuple[Collection[str], Collection[str]]:
-        """See Options."""
-        made = [f"header.{name}" for name in self.claims]
-        return made, () if self.forward_token else [str(place) for place in self.token_from]
 
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
         """See Options. Warns if tokens for other services are valid."""
