@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from websockets.utils import apply_mask
 from wsgw_ws.backend import WebSocketBackend
 from wsgw_ws.settings import WebSocketSettings
 
@@ -96,7 +97,7 @@ class RawPeer:
         data = await self.reader.readexactly(size)
         assert first & 128
         assert second & 128
-        return first & 15, bytes(byte ^ mask[index % 4] for index, byte in enumerate(data))
+        return first & 15, apply_mask(data, mask)
 
     def write_frame(self, opcode: int, payload: bytes = b"") -> None:
         assert len(payload) < 126
