@@ -382,9 +382,11 @@ class TestLife:
             assert "no pong" in sink.end.reason
             await backend.close()
 
-    async def test_backend_whose_input_is_paused_is_not_dead(self) -> None:
-        application = Application(talks=True)
+    @pytest.mark.parametrize("talks", [True, False])
+    async def test_backend_whose_input_is_paused_is_not_dead(self, *, talks: bool) -> None:
+        application = Application(talks=talks, sends=[frame(TEXT, b"hello")])
         async with raw_server(application) as server:
+            server.plain = None
             backend = server.backend(EAGER, ping_timeout=0.5)
             connection, sink = await dial(backend)
             await sink.until_messages(1)

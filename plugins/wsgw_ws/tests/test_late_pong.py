@@ -48,6 +48,10 @@ class Backend:
         heard = cast("list[WebSocketConnection]", self.connections)
         self.liveness = Liveness(self._check, heard, self.context)
 
+    def counted(self, name: str) -> int:
+        """Returns the value of this counter."""
+        return self.context.metrics.counter(name, "").value
+
     async def _check(self) -> None:
         self.checks.append(now())
         if now() >= self.answers_until:
@@ -231,6 +235,8 @@ class TestFrozen:
         await connection.live()
         assert connection.died_at == about(TIMEOUT)
         assert len(backend.checks) <= 3
+        assert backend.counted("liveness_checks") == len(backend.checks)
+        assert backend.counted("liveness_checks_failed") == len(backend.checks)
 
     @on_virtual_clock
     async def test_backend_is_checked_before_closing_even_after_a_pause_of_the_process(
@@ -263,6 +269,8 @@ class TestBusy:
         backend.answers_until = float("inf")
         await asyncio.gather(*(Connection(backend).live() for _ in range(50)))
         assert BUSY / TIMEOUT <= len(backend.checks) <= 2 * BUSY / TIMEOUT
+        assert backend.counted("liveness_checks") == len(backend.checks)
+        assert backend.counted("liveness_checks_failed") == 0
 
     @on_virtual_clock
     async def test_busy_timeout_starts_at_the_last_byte(self) -> None:

@@ -17,11 +17,23 @@ def settings(**options: Any) -> WebSocketSettings:
 
 
 def test_url_alone_gives_the_defaults() -> None:
-    made = settings()
-    assert made.url == "ws://blue:9090"
-    assert made.pass_headers == ()
-    assert made.abnormal_close_codes == (1001, 1006, 1011, 1012, 1013, 1014)
-    assert made.ping_time == 20
+    made = settings().model_dump(by_alias=True)
+    del made["compression"]  # the core's own options
+    assert made == {
+        "url": "ws://blue:9090",
+        "pass-headers": (),
+        "pass-host": False,
+        "abnormal-close-codes": (1001, 1006, 1011, 1012, 1013, 1014),
+        "tls": None,
+        "handshake-timeout": 10,
+        "ping-time": 20,
+        "ack-interval": 0.05,
+        "replay-window": 0.25,
+        "without-pongs": "refuse",
+        "max-answer-head": 64 * 1024,
+        "read-buffer-size": 1024,
+        "write-buffer-size": 1024,
+    }
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\nb", "a:"])
@@ -84,15 +96,30 @@ def test_invalid_close_codes_are_refused(code: object) -> None:
         settings(**{"abnormal-close-codes": [code]})
 
 
-@pytest.mark.parametrize("key", ["handshake-timeout", "ping-time", "ack-interval"])
-def test_durations_must_be_above_zero(key: str) -> None:
-    assert settings(**{key: "1m30s"}).model_dump(by_alias=True)[key] == 90
+@pytest.mark.parametrize(
+    ("key", "least", "less"),
+    [
+        ("handshake-timeout", "1ms", 0),
+        ("ping-time", "1ms", 0),
+        ("ack-interval", "1ms", 0),
+        ("replay-window", 0, -0.001),
+        ("max-answer-head", 1, 0),
+    ],
+)
+def test_least_value_is_accepted_and_less_is_refused(key: str, least: object, less: object) -> None:
+    settings(**{key: least})
     with pytest.raises(ValidationError, match=key):
-        settings(**{key: 0})
+        settings(**{key: less})
 
 
-def test_replay_window_can_be_zero() -> None:
-    assert settings(**{"replay-window": "0"}).replay_window == 0
+def test_duration_is_read_in_seconds() -> None:
+    assert settings(**{"ping-time": "1m30s"}).ping_time == 90
+
+
+def test_options_of_wsbalancer_without_effect_are_marked_as_such() -> None:
+    properties = WebSocketSettings.model_json_schema()["properties"]
+    marked = {key for key, schema in properties.items() if schema.get("deprecated")}
+    assert marked == {"read-buffer-size", "write-buffer-size"}
 
 
 @pytest.mark.parametrize(

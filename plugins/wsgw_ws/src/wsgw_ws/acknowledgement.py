@@ -156,5 +156,4 @@ class Acknowledgement:
         if self._checkpoints:
             _, self._released, self._released_weight = self._checkpoints[-1]
             self._checkpoints.clear()
-            self._survivors = 0
         return self._released - before

@@ -94,7 +94,6 @@ class WebSocketSettings(Options):
     )
     replay_window: Duration = Field(
         default=0.25,
-        ge=0,
         description="how long a backend must live on after it has acknowledged a message before the"
         " message counts as delivered and is not replayed any more",
     )
