@@ -80,9 +80,20 @@ class TestFallback:
         deflate = agreed_as_client("", no_context_takeover=True)
         assert bytes(deflate.compress(b"x" * 100)) == bytes(deflate.compress(b"x" * 100))
 
-    def test_the_memory_of_the_servers_context_counts(self) -> None:
-        small = agreed_as_client("; server_max_window_bits=12; client_max_window_bits=12")
-        assert agreed_as_client("").context_bytes > small.context_bytes
+    @pytest.mark.parametrize(
+        ("answer", "kibibytes"),
+        [
+            ("; server_max_window_bits=12; client_max_window_bits=12", 16 + 16 + 4 + 7),
+            ("", 16 + 16 + 32 + 7),
+            ("; server_no_context_takeover", 16 + 16),
+            ("; client_no_context_takeover", 32 + 7),
+        ],
+    )
+    def test_contexts_count_with_the_memory_that_zlib_documents(
+        self, answer: str, kibibytes: int
+    ) -> None:
+        """Of the compressor its window and its state, of the decompressor the same."""
+        assert agreed_as_client(answer).context_bytes == kibibytes * KIB
 
 
 class Peer:
@@ -321,6 +332,16 @@ class TestOptions:
     def test_one_key_turns_compression_on(self, value: object) -> None:
         assert CompressionOptions.model_validate(value) == CompressionOptions(enabled=True)
 
+    def test_no_options_give_the_defaults(self) -> None:
+        assert CompressionOptions().model_dump(by_alias=True) == {
+            "enabled": False,
+            "window-bits": 12,
+            "no-context-takeover": False,
+            "level": 1,
+            "memory-level": 5,
+            "min-size": 64,
+        }
+
     def test_compression_is_off_by_default(self) -> None:
         assert not CompressionOptions().accepted_offers()
         assert not CompressionOptions().offers()
@@ -331,6 +352,9 @@ class TestOptions:
     def test_invalid_options_are_refused(self, value: object) -> None:
         with pytest.raises(ValidationError):
             CompressionOptions.model_validate(value)
+
+    def test_messages_of_any_size_may_be_compressed(self) -> None:
+        assert CompressionOptions.model_validate({"min-size": 1}).min_size == 1
 
     @pytest.mark.parametrize(
         ("key", "least", "most"), [("window-bits", 9, 15), ("level", 1, 9), ("memory-level", 1, 9)]

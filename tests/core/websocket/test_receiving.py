@@ -211,6 +211,17 @@ class TestViolations:
             bench.write(frame(raw.CONTINUATION, b"x" * 400))
             assert [len(each.data) for each in await bench.events.until_messages(2)] == [1000, 1000]
 
+    @pytest.mark.parametrize("client_side", [False, True])
+    async def test_an_empty_message_before_a_fragment_is_taken(self, *, client_side: bool) -> None:
+        """Its head and that of the fragment look like the head of a longer frame."""
+        async with endpoint_bench(limits=SMALL, client_side=client_side) as bench:
+            bench.write(
+                frame(raw.BINARY, masked=bench.masked)
+                + frame(raw.TEXT, b"x" * 300, fin=False, masked=bench.masked)
+                + frame(raw.CONTINUATION, b"x" * 300, masked=bench.masked)
+            )
+            assert [each.size for each in await bench.events.until_messages(2)] == [0, 600]
+
     async def test_the_limit_does_not_apply_to_control_frames(self) -> None:
         async with endpoint_bench(limits=Limits(max_message_size=10)) as bench:
             bench.write(frame(raw.PING, b"x" * 125))
