@@ -72,7 +72,7 @@ ROOMS = {
 }
 # Lines whose changes no test can detect, and those that cosmic-ray cannot change.
 NO_CHANGE = re.compile(r"slots=True|TYPE_CHECKING|except .*\w\.\w")
-KEYWORDS_ONLY = "*,"  # in a signature: no operator
+MARKS = ("*,", "/,", "/)")  # in a signature: no operators
 
 # The first test catches most changes of some operators; these are the subtle operators.
 OPERATORS = re.compile(
@@ -144,7 +144,7 @@ def mutants(room: str) -> Iterator[Mutant]:
             places = (place for node in nodes for place in operator.mutation_positions(node))
             for occurrence, ((number, column), _) in enumerate(places):
                 line = lines[number - 1]
-                if not NO_CHANGE.search(line) and not line.startswith(KEYWORDS_ONLY, column):
+                if not NO_CHANGE.search(line) and not line.startswith(MARKS, column):
                     yield Mutant(room, path.relative_to(ROOT), name, occurrence, number)
 
 
