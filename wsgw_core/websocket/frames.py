@@ -120,7 +120,7 @@ def read_close(payload: bytes) -> tuple[int, str]:
     if not payload:
         return CloseCode.NO_CODE, ""
     code = int.from_bytes(payload[:2], "big")
-    if len(payload) == 1 or not CloseCode.may_be_sent(code):
+    if not CloseCode.may_be_sent(code):  # nor may a single byte, which is less than any code
         raise FrameError(CloseCode.PROTOCOL_ERROR, "not a close code")
     try:
         return code, payload[2:].decode()

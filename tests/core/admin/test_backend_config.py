@@ -1,10 +1,11 @@
-"""Durations in Go's notation."""
+"""The configuration of a backend as wsbalancer shows it, with durations in Go's notation."""
 
 from __future__ import annotations
 
 import pytest
 
-from wsgw_core.admin.backend_config import go_duration
+from wsgw_core.admin.backend_config import backend_config, go_duration
+from wsgw_core.control.status import BackendSettings
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,30 @@ from wsgw_core.admin.backend_config import go_duration
 )
 def test_go_duration(seconds: float, text: str) -> None:
     assert go_duration(seconds) == text
+
+
+def test_durations_at_any_depth_are_in_gos_notation_unless_they_are_masked() -> None:
+    settings = BackendSettings(
+        id="blue",
+        kind="broker",
+        url="ws://blue",
+        group="",
+        priority=1,
+        weight=2,
+        breaker_threshold=10,
+        options={"pause": 1.5, "queue": {"pause": 600.0, "size": 7.0}, "secret": "***"},
+        durations=(("pause",), ("queue", "pause"), ("secret",)),
+    )
+    assert backend_config(settings) == {
+        "pause": "1.5s",
+        "queue": {"pause": "10m0s", "size": 7.0},
+        "secret": "***",
+        "url": "ws://blue",
+        "id": "blue",
+        "kind": "broker",
+        "breaker-threshold": 10,
+        "priority": 1,
+        "weight": 2,
+        "route": "",
+    }
+    assert settings.options["queue"]["pause"] == 600, "the original stays"
