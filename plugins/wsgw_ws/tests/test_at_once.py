@@ -80,6 +80,28 @@ async def test_client_ping_on_idle_connection_is_forwarded_at_once() -> None:
         await backend.close()
 
 
+async def test_client_ping_waits_for_the_pong_of_an_outstanding_ping() -> None:
+    frames, early, answered = Frames(pongs=False), asyncio.Event(), asyncio.Event()
+    async with raw_server(frames) as server:
+        backend = server.backend(UNHURRIED)
+        connection, _ = await dial(backend)
+        connection.ping(early.set)  # the first ping of the connection forwards it
+        connection.start()
+        opcode, first = await frames.next()
+        assert opcode == PING
+        connection.ping(answered.set)
+        await asyncio.sleep(0.02)  # time in which nothing must happen
+        assert frames.read.empty()
+        server.peers[0].write_frame(PONG, first)
+        opcode, second = await frames.next()
+        assert opcode == PING
+        assert early.is_set()
+        assert not answered.is_set()
+        server.peers[0].write_frame(PONG, second)
+        await asyncio.wait_for(answered.wait(), TIMEOUT)
+        await backend.close()
+
+
 async def test_connection_lost_before_start_ends_abnormally_and_soon() -> None:
     async with raw_server(Frames()) as server:
         backend = server.backend(UNHURRIED)

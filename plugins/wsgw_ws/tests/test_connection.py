@@ -645,7 +645,7 @@ class TestEnds:
     ) -> None:
         application = Application(answers_close=answer is not None, close_answer=answer)
         async with raw_server(application) as server:
-            backend = server.backend({"ack-interval": "1h"})
+            backend = server.backend({"ack-interval": "1h"}, limits=PATIENT)
             connection, sink = await dial(backend)
             connection.send(as_message("A"))
             connection.close(1000)

@@ -632,8 +632,9 @@ class TestLeavesNothing:
 @pytest.mark.parametrize(
     "name", ["Connection", "Upgrade", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"]
 )
-async def test_list_header_with_too_many_elements_is_unusable(name: str) -> None:
-    lines = [f"{name}: {'a, ' * 2000}a"] * 8
+@pytest.mark.parametrize("separator", [",", ";"])
+async def test_list_header_with_too_many_elements_is_unusable(name: str, separator: str) -> None:
+    lines = [f"{name}: {f'a{separator} ' * 2000}a"] * 8
     assert await unavailable(switching(*lines), None, UnusableAnswer) == (
         f"not a valid answer: {name} has too many elements"
     )
