@@ -100,6 +100,7 @@ class Connection:
             self._on_due,
         )
         while self.died_at is None and not self._answered:
+            assert now() < 10 * BUSY, "neither answered nor closed"
             await asyncio.sleep(0.25)
             self._late_pong.look(now())
 
