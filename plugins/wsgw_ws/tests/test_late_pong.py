@@ -68,6 +68,7 @@ class Connection:
     Args:
         backend: its backend; by default a new one.
         knows_silence: whether the system reports when bytes have arrived.
+        looks_every: seconds between two looks of its watcher.
 
     Attributes:
         heard_at: when the last byte arrived.
@@ -76,7 +77,13 @@ class Connection:
         died_at, verdict: when it was closed, and why.
     """
 
-    def __init__(self, backend: Backend | None = None, *, knows_silence: bool = True) -> None:
+    def __init__(
+        self,
+        backend: Backend | None = None,
+        *,
+        knows_silence: bool = True,
+        looks_every: float = 0.25,
+    ) -> None:
         self.backend = backend or Backend()
         self.backend.connections.append(self)
         self.account = Acknowledgement(0.25, 1_000_000, Counter("cuts", "Released early."))
@@ -87,11 +94,12 @@ class Connection:
         self.died_at: float | None = None
         self.verdict: Verdict | None = None
         self._knows_silence = knows_silence
+        self._looks_every = looks_every
         self._late_pong: LatePong | None = None
         self._answered = False
 
     async def doubt(self) -> None:
-        """Starts to watch it; the watcher looks four times a second."""
+        """Starts to watch it."""
         self._late_pong = LatePong(
             self.account,
             cast("Endpoint", self),
@@ -101,7 +109,7 @@ class Connection:
         )
         while self.died_at is None and not self._answered:
             assert now() < 10 * BUSY, "neither answered nor closed"
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(self._looks_every)
             self._late_pong.look(now())
 
     async def live(self) -> None:
@@ -152,6 +160,13 @@ class TestFrozen:
         connection.heard_at = 1.111
         await connection.live()
         assert connection.died_at == about(1.111 + TIMEOUT)
+
+    @on_virtual_clock
+    async def test_timeout_is_as_exact_without_looks_in_between(self) -> None:
+        connection = Connection(looks_every=10 * TIMEOUT)
+        connection.heard_at = TIMEOUT / 2 - 0.1
+        await connection.live()
+        assert connection.died_at == about(TIMEOUT / 2 - 0.1 + TIMEOUT)
 
     @on_virtual_clock
     async def test_bytes_before_the_ping_do_not_shorten_the_timeout(self) -> None:
