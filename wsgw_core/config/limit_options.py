@@ -32,7 +32,10 @@ class LimitOptions(Options):
         " limit",
     )
     max_handshakes_per_second: int | None = Field(
-        default=None, gt=0, description="maximum number of new clients a second; none: no limit"
+        default=None,
+        gt=0,
+        description="maximum number of new clients a second; one address or one IPv6 /64 network"
+        " leaves others half of them; none: no limit",
     )
     client_idle_timeout: Annotated[Duration, Field(gt=0)] | None = Field(
         default=None,

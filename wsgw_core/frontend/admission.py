@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address
 
@@ -23,7 +24,7 @@ class Ticket:
     """One connection's place in the counts, from its beginning to its end.
 
     Attributes:
-        network: the client's network if the clients of each address are limited; None: not known.
+        network: the client's network if a limit depends on it; None: not known.
         refusal: the answer if the connection is refused, else None.
         dropped: whether to abort the refused connection without an answer.
     """
@@ -72,8 +73,8 @@ class Admission:
         max_sessions: maximum number of connections; None: no limit.
         max_per_address: maximum number of connections from one address; None: no limit. The hosts
             of an IPv6 network of 64 bits count as one, since one host may use all its addresses.
-        max_per_second: maximum average number of new connections a second, which may all come at
-            once after a quiet second; None: no limit.
+        max_per_second: maximum average number of new connections a second; None: no limit. See
+            SharedRate.
         memory_is_full: returns whether there is too little memory for one more connection.
 
     Attributes:
@@ -97,10 +98,11 @@ class Admission:
         self._counters = counters
         self._max_sessions = sys.maxsize if max_sessions is None else max_sessions
         self._max_per_address = max_per_address
-        self._rate = None if max_per_second is None else TokenBucket(max_per_second, clock)
+        self._rate = None if max_per_second is None else SharedRate(max_per_second, clock)
+        self._knows_networks = max_per_address is not None or max_per_second is not None
         self._admitted = 0
         self._refused = 0
-        self._admitted_from: dict[str, int] = {}  # by network; empty without a limit for these
+        self._admitted_from: dict[str, int] = {}  # by network; empty if none matters
         self._refused_from: dict[str, int] = {}
 
     def trust(self, proxies: TrustedProxies) -> None:
@@ -119,7 +121,7 @@ class Admission:
             host: the peer's address from its socket.
         """
         network = None
-        if self._max_per_address is not None and not self._proxies.trusts(host):
+        if self._knows_networks and not self._proxies.trusts(host):
             network = _network(host)
         ticket = Ticket(self, network)
         counters = self._counters
@@ -128,12 +130,7 @@ class Admission:
             self._refuse(ticket, counters.refused_max_sessions, _busy(text, 5, 15))
         elif self._memory_is_full():
             self._refuse(ticket, counters.refused_memory, _busy("not enough memory", 5, 15))
-        elif network is not None and self._is_full(network):
-            self._refuse(ticket, counters.refused_max_sessions_per_address, _TOO_MANY)
-        elif self._rate is not None and not self._rate.take():
-            text = "too many new clients"
-            self._refuse(ticket, counters.refused_max_handshakes_per_second, _busy(text, 1, 5))
-        else:
+        elif network is None or self._admits(ticket, network):
             self._admitted += 1
             if network is not None:
                 _add(self._admitted_from, network, 1)
@@ -141,14 +138,13 @@ class Admission:
 
     def of_client(self, ticket: Ticket, address: str) -> Refusal | None:
         """See Ticket."""
-        if self._max_per_address is None or ticket.network is not None:
+        if not self._knows_networks or ticket.network is not None:
             return None
         ticket.network = _network(address)
-        if self._is_full(ticket.network):
-            self._admitted -= 1
-            self._refuse(ticket, self._counters.refused_max_sessions_per_address, _TOO_MANY)
-        else:
+        if self._admits(ticket, ticket.network):
             _add(self._admitted_from, ticket.network, 1)
+        else:
+            self._admitted -= 1
         return ticket.refusal
 
     def leave(self, ticket: Ticket) -> None:
@@ -163,9 +159,17 @@ class Admission:
         if ticket.network is not None:
             _add(by_network, ticket.network, -1)
 
-    def _is_full(self, network: str) -> bool:
-        limit = self._max_per_address
-        return limit is not None and self._admitted_from.get(network, 0) >= limit
+    def _admits(self, ticket: Ticket, network: str) -> bool:
+        """Returns whether a network may have one more connection now; else refuses it."""
+        counters, limit = self._counters, self._max_per_address
+        if limit is not None and self._admitted_from.get(network, 0) >= limit:
+            self._refuse(ticket, counters.refused_max_sessions_per_address, _TOO_MANY)
+        elif self._rate is not None and not self._rate.take(network):
+            text = "too many new clients"
+            self._refuse(ticket, counters.refused_max_handshakes_per_second, _busy(text, 1, 5))
+        else:
+            return True
+        return False
 
     def _refuse(self, ticket: Ticket, counter: Counter, refusal: Refusal) -> None:
         counter.value += 1
@@ -176,8 +180,11 @@ class Admission:
             ticket.dropped = self._refused_from[ticket.network] > _REFUSED_PER_NETWORK
 
 
-class TokenBucket:
+class SharedRate:
     """Allows a number of events a second; after a quiet second, all of them at once.
+
+    Half of them are kept for networks that have had none for a second. So a network that takes as
+    many as it can leaves others their turns.
 
     Args:
         rate: the number of events a second.
@@ -189,15 +196,20 @@ class TokenBucket:
         self._clock = clock
         self._tokens = float(rate)
         self._filled_at = clock.time()
+        self._latest: OrderedDict[str, float] = OrderedDict()  # events of the last second
 
-    def take(self) -> bool:
-        """Counts an event if it is allowed; returns whether it is."""
+    def take(self, network: str) -> bool:
+        """Counts an event of a network if it is allowed; returns whether it is."""
         now = self._clock.time()
         self._tokens = min(self._rate, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now
-        if self._tokens < 1:
+        while self._latest and next(iter(self._latest.values())) <= now - 1:
+            self._latest.popitem(last=False)
+        if self._tokens < (max(1.0, self._rate / 2) if network in self._latest else 1.0):
             return False
         self._tokens -= 1
+        self._latest[network] = now
+        self._latest.move_to_end(network)
         return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -9,11 +10,11 @@ import pytest
 
 from wsgw_core.api import Metrics, Refusal
 from wsgw_core.file_limit import REFUSED_AT_ONCE
-from wsgw_core.frontend.admission import Admission, Ticket, TokenBucket
+from wsgw_core.frontend.admission import Admission, SharedRate, Ticket
 from wsgw_core.frontend.trusted_proxies import TrustedProxies
 from wsgw_core.metrics.counters import GatewayCounters
 
-A, B = "192.0.2.1", "192.0.2.2"
+A, B, C, D, E = (f"192.0.2.{number}" for number in range(1, 6))
 PROXY = "10.0.0.1"
 
 
@@ -253,9 +254,9 @@ class TestBehindTrustedProxies:
 class TestRate:
     def test_as_many_as_allowed_and_not_one_more(self) -> None:
         bench = Bench(max_per_second=4)
-        assert bench.admitted(*[A] * 5) == [True] * 4 + [False]
+        assert bench.admitted(A, B, "::1", "2001:db8::1", C) == [True] * 4 + [False]
         bench.clock.now += 0.25
-        assert bench.admitted(A, A) == [True, False]
+        assert bench.admitted(C, D) == [True, False]
         assert bench.refused == (0, 0, 2)
 
     def test_who_is_refused_is_told_when_to_come_again(self) -> None:
@@ -275,17 +276,72 @@ class TestRate:
             ticket.give_back()
         assert bench.admitted(A) == [False]
 
+    def test_one_network_leaves_half_of_the_turns_to_others(self) -> None:
+        bench = Bench(max_per_second=8)
+        assert bench.admitted(*[A] * 8) == [True] * 5 + [False] * 3
+        assert bench.admitted(B, C, D, E) == [True, True, True, False]
+
+    def test_one_network_alone_gets_the_whole_average(self) -> None:
+        rate, clock = shared_rate(8)
+        assert turns_of_a_flood(rate, clock) == 5 + 10 * 8 - 1
+
+    def test_flood_of_one_network_does_not_shut_out_others(self) -> None:
+        """Ten others come in each second, when the flood has just taken what it could."""
+        rate, clock = shared_rate(20)
+        others: list[bool] = []
+
+        def come() -> None:
+            others.append(rate.take(f"198.51.100.{len(others)}"))
+
+        turns_of_a_flood(rate, clock, come)
+        assert len(others) == 100
+        assert all(others)
+
+    def test_clients_of_a_proxy_share_like_others_and_it_takes_no_turn(self) -> None:
+        bench = Bench(max_per_second=4)
+        tickets = bench.arrive(*[PROXY] * 8)
+        flood = [ticket.of_client(A) for ticket in tickets[:6]]
+        assert [refusal is None for refusal in flood] == [True] * 3 + [False] * 3
+        assert answer(flood[-1])[0] == 503
+        assert tickets[6].of_client(B) is None
+        assert tickets[7].of_client(C) is not None
+        assert bench.refused == (0, 0, 4)
+
+    def test_only_networks_of_the_last_second_are_kept(self) -> None:
+        rate, clock = shared_rate(8)
+        for number in range(1000):
+            clock.now += 1 / 8
+            assert rate.take(str(number))
+            assert len(rate._latest) <= 8  # noqa: SLF001 - its memory
+
     def test_a_long_pause_saves_at_most_one_second(self) -> None:
-        clock = SettableClock()
-        bucket = TokenBucket(8, clock)  # type: ignore[arg-type]  # its timers are not used
+        rate, clock = shared_rate(8)
         clock.now += 3600
-        assert [bucket.take() for _ in range(9)] == [True] * 8 + [False]
+        assert [rate.take(str(number)) for number in range(9)] == [True] * 8 + [False]
 
     def test_the_average_rate_is_kept(self) -> None:
-        clock = SettableClock()
-        bucket = TokenBucket(8, clock)  # type: ignore[arg-type]  # its timers are not used
+        rate, clock = shared_rate(8)
         taken = 0
-        for _ in range(10 * 64):  # ten seconds
+        for number in range(10 * 64):  # ten seconds
             clock.now += 1 / 64
-            taken += bucket.take()
+            taken += rate.take(str(number))
         assert taken == 8 + 10 * 8 - 1  # the bucket was full, and a step was lost by that
+
+
+def shared_rate(rate: int) -> tuple[SharedRate, SettableClock]:
+    clock = SettableClock()
+    return SharedRate(rate, clock), clock  # type: ignore[arg-type]  # its timers are not used
+
+
+def turns_of_a_flood(
+    rate: SharedRate, clock: SettableClock, ten_times_a_second: Callable[[], None] = lambda: None
+) -> int:
+    """Returns how many turns a network gets that takes all it can for ten seconds."""
+    taken = 0
+    for step in range(10 * 640):
+        clock.now += 1 / 640
+        while rate.take(A):
+            taken += 1
+        if step % 64 == 0:
+            ten_times_a_second()
+    return taken
