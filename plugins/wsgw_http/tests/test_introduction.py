@@ -220,6 +220,37 @@ async def test_connect_event_after_an_unreachable_application_is_not_marked(
     assert "X-Wsgw-Replayed" not in told.headers
 
 
+@pytest.mark.parametrize("fault", ["dial timeout", "hedged"])
+async def test_connect_event_after_one_that_was_never_sent_is_not_marked(
+    application: Application, fault: str
+) -> None:
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer)
+
+    accepted: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    config = {
+        "upstream": {
+            "backends": [
+                {"url": f"https://127.0.0.1:{port}"},  # no TLS, so no request
+                {"url": application.url, "priority": 2},
+            ]
+        },
+        "failover": {
+            "dial-timeout": "300ms" if fault == "dial timeout" else "1h",
+            "hedge-after": "300ms" if fault == "hedged" else 0,
+        },
+    }
+    async with running_gateway(config) as gateway, connect(gateway.url):
+        (told,) = application.of("connect")
+    assert len(accepted) == 1
+    assert "X-Wsgw-Replayed" not in told.headers
+    silent.close()
+    for writer in accepted:
+        writer.transport.abort()
+
+
 async def test_session_refused_after_failover_is_closed(
     application: Application, start_gateway: StartGateway
 ) -> None:

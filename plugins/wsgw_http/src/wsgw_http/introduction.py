@@ -116,14 +116,19 @@ class Introducer:
         event_id: str,
         body: bytes,
     ) -> Introduction:
-        replayed = record.unanswered > 0
-        made = headers.make("connect", event_id, target.host, _JSON, body, replayed=replayed)
-        introductions = record.introductions
-        record.unanswered += 1  # before the answer, because two dials may be under way
+        introductions: int | None = None  # once the application may have the event
+
+        def head() -> bytes:
+            nonlocal introductions
+            replayed = record.unanswered > 0
+            introductions = record.introductions
+            record.unanswered += 1  # before the answer, because two dials may be under way
+            return headers.make("connect", event_id, target.host, _JSON, body, replayed=replayed)
+
         try:
             read = partial(self._read, request)
-            return await self._requester.ask("POST", target, made, body, read)
-        except Unreachable:
+            return await self._requester.ask("POST", target, head, body, read)
+        except Unreachable:  # perhaps only when it was about to be written
             if record.introductions == introductions:
                 record.unanswered -= 1
             raise

@@ -32,6 +32,7 @@ from .request_limiter import RequestLimiter
 from .settings import HttpSettings
 
 T = TypeVar("T")
+Head = bytes | Callable[[], bytes]
 Read = Callable[[Response, asyncio.Timeout], Awaitable[T]]
 
 _MOST_KEYS = 1000  # hosts, which clients may choose
@@ -90,13 +91,14 @@ class Requester:
         )
         gauge("connections", "Connections to the application.", self._count_connections)
 
-    async def ask(self, method: str, target: Target, head: bytes, body: bytes, read: Read[T]) -> T:
+    async def ask(self, method: str, target: Target, head: Head, body: bytes, read: Read[T]) -> T:
         """Sends a request and returns what `read` makes of its answer.
 
         Args:
             method: of the request.
             target: the URL.
-            head: the header lines; see RequestHeaders.
+            head: the header lines; see RequestHeaders. Or a function that makes them, called just
+                before wsgw writes the request: until then the application cannot have seen it.
             body: of the request.
             read: gets the answer, whose headers have arrived, and the timeout. It must read the
                 answer to its end, release it, or raise.
@@ -112,7 +114,8 @@ class Requester:
                 places = await self._limiter.enter(target.host)
                 connection = await self._connect(target)
                 connected = True
-                request = b"%s%s%s\r\n%s" % (method.encode(), target.line, head, body)
+                lines = head if isinstance(head, bytes) else head()
+                request = b"%s%s%s\r\n%s" % (method.encode(), target.line, lines, body)
                 response = await exchange(
                     connection, request, self._context, is_head=method == "HEAD"
                 )
