@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 from wsgw_drill.tcp_proxy import TcpProxy
@@ -97,6 +98,28 @@ async def test_reset_cuts_message_in_the_middle(which: int) -> None:
         for reader, _ in ends:
             with pytest.raises(ConnectionResetError):
                 await reader.read(100)
+
+
+async def test_closed_proxy_drops_what_a_side_does_not_read() -> None:
+    proxy = TcpProxy()
+    async with pair(Behind(), proxy) as ((front, to_back), (_, to_front)):
+        unread = cast("asyncio.Transport", to_back.transport)
+        unread.pause_reading()
+        (connection,) = proxy._connections  # noqa: SLF001 - how much waits in it
+        outward = connection._outward  # noqa: SLF001 - see above
+        assert outward is not None
+        while not outward.get_write_buffer_size():
+            to_front.write(b"a" * 4096)
+            await asyncio.sleep(0)
+        to_front.close()
+        while not outward.is_closing():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
+        proxy.close()
+        unread.resume_reading()
+
+        with pytest.raises(ConnectionResetError):
+            await front.read()
+        assert not proxy._connections  # noqa: SLF001 - nothing is left
 
 
 async def test_unreachable_backend_resets_client() -> None:

@@ -23,6 +23,7 @@ class TcpProxy:
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         self._stalled = False
+        self._closed = False
 
     async def listen(self, host: str, port: int) -> None:
         """Starts to listen; raises OSError."""
@@ -34,6 +35,7 @@ class TcpProxy:
         """Stops listening, and drops all connections."""
         if self._server is not None:
             self._server.close()
+        self._closed = True
         self.reset_all()
 
     def stall(self) -> None:
@@ -60,11 +62,13 @@ class TcpProxy:
     def opened(self, connection: _Connection) -> None:
         """Adds a connection; the connection calls it."""
         self._connections.add(connection)
-        if self._stalled:
+        if self._closed:  # accepted before
+            connection.reset()
+        elif self._stalled:
             connection.stall()
 
     def closed(self, connection: _Connection) -> None:
-        """Removes a connection; the connection calls it."""
+        """Removes a connection whose ends are both closed; the connection calls it."""
         self._connections.discard(connection)
 
 
@@ -77,12 +81,14 @@ class _Connection:
         self._early = b""
         self._stalled = False
         self._over = False
+        self._open: set[asyncio.Transport] = set()
         self._outward: asyncio.Transport | None = None
         self._inward: asyncio.Transport | None = None
         self._connecting: asyncio.Task[None] | None = None
 
     def made(self, transport: asyncio.Transport) -> None:
         """Adds a transport: first the gateway's, then the backend's."""
+        self._open.add(transport)
         if self._outward is None:
             self._outward = transport
             transport.pause_reading()
@@ -132,26 +138,28 @@ class _Connection:
                 transport.pause_reading()
 
     def reset(self) -> None:
-        """Drops both sides with RST."""
-        for transport in (self._outward, self._inward):
-            if transport is None or transport.is_closing():
-                continue
+        """Drops both sides with RST, and what they have not sent yet."""
+        for transport in self._open:
             stream: socket.socket = transport.get_extra_info("socket")
             stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
             transport.abort()
-        self.lost()
+        self._end()
 
-    def lost(self) -> None:
+    def lost(self, transport: asyncio.Transport) -> None:
         """Closes the other side after one has ended."""
+        self._open.discard(transport)
+        if not self._open:
+            self._proxy.closed(self)
+        self._end()
+
+    def _end(self) -> None:
         if self._over:
             return
         self._over = True
-        self._proxy.closed(self)
         if self._connecting is not None:
             self._connecting.cancel()
-        for transport in (self._outward, self._inward):
-            if transport is not None:
-                transport.close()  # buffered data is still sent
+        for transport in self._open:
+            transport.close()  # buffered data is still sent, unless there is a reset
 
     def _other(self, transport: asyncio.Transport) -> asyncio.Transport | None:
         return self._inward if transport is self._outward else self._outward
@@ -186,4 +194,4 @@ class _End(asyncio.Protocol):
         self._connection.set_reading_beyond(self._transport, reading=True)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._connection.lost()
+        self._connection.lost(self._transport)
