@@ -18,6 +18,7 @@ settings           the settings of the gateway that the drill needs
 gateway_process    the process of the gateway: memory and open files
 admin_api          calls to the admin API of the gateway
 place              a backend's address, log and processes
+work_folder        the folder of its files
 recording_backend  the process of a websocket backend, which records what it reads
 tcp_proxy          a proxy in front of a backend, which breaks connections
 request            the clients' request, which reaches the drilled route

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from websockets.exceptions import WebSocketException
@@ -26,6 +24,7 @@ from .row import Bounds, Row
 from .stage import Plan, Stage, Stuck, open_stage
 from .target import Target
 from .ways import Way
+from .work_folder import work_folder
 
 _HERD_RATE = 2_000  # maximum messages a second of all clients together, if there are very many
 _FORGET = 1.0  # seconds for the gateway to free a round's sessions
@@ -117,12 +116,12 @@ class Drill:
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[tuple[DrilledGateway, list[Place]]]:
-        with tempfile.TemporaryDirectory(prefix="wsgw-drill-") as folder:
+        with work_folder() as folder:
             async with Processes(self.target.environment) as processes:
                 places: list[Place] = []
                 try:
                     for address in self.target.addresses:
-                        log = Path(folder) / f"{len(places)}.log"
+                        log = folder / f"{len(places)}.log"
                         places.append(
                             Place(
                                 address.name,
