@@ -52,11 +52,16 @@ class Watchers:
         self._tell_some(changed)
 
     def _tell_some(self, changed: tuple[PooledBackend, ...]) -> None:
-        for _ in range(min(AT_ONCE, len(self._round))):
-            watcher = self._round.popleft()
-            for each in changed:
-                if watcher in self._watchers:
-                    watcher(each)
+        try:
+            for _ in range(min(AT_ONCE, len(self._round))):
+                watcher = self._round.popleft()
+                for each in changed:
+                    if watcher in self._watchers:
+                        watcher(each)
+        finally:
+            self._go_on(changed)
+
+    def _go_on(self, changed: tuple[PooledBackend, ...]) -> None:
         loop = asyncio.get_running_loop
         if self._round:
             loop().call_soon(self._tell_some, changed)

@@ -24,10 +24,10 @@ class Watched:
         self.told: list[tuple[int, str]] = []
         self.watchers: list[Watcher] = []
         for number in range(count):
-            self.watchers.append(partial(self._note, number))
+            self.watchers.append(partial(self.note, number))
             self.pool.watch(self.watchers[-1], "")
 
-    def _note(self, number: int, backend: PooledBackend) -> None:
+    def note(self, number: int, backend: PooledBackend) -> None:
         self.told.append((number, backend.id))
 
 
@@ -94,3 +94,24 @@ async def test_only_watchers_of_the_group_and_of_all_groups_are_told() -> None:
     watched.red.enabled = False
     assert watched.told == [(0, "red")]
     assert seen == ["other", "red"]
+
+
+@on_virtual_clock
+async def test_a_watcher_that_raises_does_not_keep_the_others_from_the_news() -> None:
+    watched = Watched(AT_ONCE)
+
+    def fail(_backend: PooledBackend) -> None:
+        raise ValueError("a fault")
+
+    watched.pool.watch(fail, "")
+    late = partial(watched.note, -1)
+    watched.pool.watch(late, "")
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    watched.red.enabled = False
+    await idle()
+    assert watched.told[-1] == (-1, "red")
+    assert len(faults) == 1
+    watched.red.enabled = True
+    await idle()
+    assert watched.told.count((-1, "red")) == 2
