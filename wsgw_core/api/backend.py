@@ -358,7 +358,8 @@ class BackendContext:
         In the next turn of the loop, all connections of this backend end, as if each of them had
         reported `Close(1013, reason, abnormal=True)`. From then on the core sends them nothing and
         ignores calls of their Sinks, so pass on first what they hold. Sessions move to other
-        backends, a few in each turn of the loop, and no message is suspected.
+        backends, a few in each turn of the loop, and no message is suspected. A connection can
+        still be paused, resumed or closed until its session moves.
 
         From now on the core refuses dials, except for one at a time that finds out whether the
         backend is back: the first at once, later ones after pauses of 0.25 to 1 second. Dials that
