@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import AsyncExitStack
 
 import pytest
 from pydantic import TypeAdapter
@@ -22,6 +24,7 @@ from wsgw_core.control.events import (
 from wsgw_core.control.outcome import UNSUPPORTED
 from wsgw_core.control.status import ConfigurationStatus, PluginStatus, RouteStatus
 from wsgw_core.gateway.local_control import LocalControl
+from wsgw_core.spread_calls import AT_ONCE
 
 from .conftest import StartGateway
 from .eventually import until
@@ -135,3 +138,22 @@ async def test_failover_and_drain_publish_events(
     assert opened.backend == "blue"
     [moved] = [each for each in heard if isinstance(each, SessionMoved)]
     assert (moved.session, moved.old, moved.backend) == (opened.session, "blue", "green")
+
+
+async def test_a_caller_that_gives_up_does_not_stop_the_moves_of_a_failover(
+    start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
+) -> None:
+    gateway = await start_gateway(blue, green)
+    control, pool, count = LocalControl(gateway.gateway), gateway.gateway.pool, 3 * AT_ONCE
+    await control.do(commands.DisableBackend(green.id))
+    async with AsyncExitStack() as clients:
+        for _ in range(count):
+            await clients.enter_async_context(connect(gateway.url))
+        await control.do(commands.EnableBackend(green.id))
+        call = asyncio.create_task(control.do(commands.FailOverBackend(blue.id)))
+        await asyncio.sleep(0)  # it begins the first moves
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        assert call.cancelled()
+        await until(lambda: [each.active for each in pool.backends] == [0, count])

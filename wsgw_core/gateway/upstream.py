@@ -68,6 +68,7 @@ class Upstream:
         self._backends = OpenBackends(pool, self._context, self._has_sessions, logger)
         self._discoveries = Discoveries(options.resolve_interval, logger)
         self._deletions = Deletions()
+        self._leaving: set[asyncio.Task[int]] = set()  # each begins moves that an operator wants
         self._drains = Drains(pool, sessions, self._drain_rate)
         self._failback = Failback(pool, sessions, self._drain_rate, logger)
         self._health = HealthChecks(pool, options.health, counters, logger)
@@ -163,9 +164,16 @@ class Upstream:
         return True
 
     async def fail_over(self, backend: PooledBackend) -> int:
-        """Moves the sessions of a backend that allow failover; returns their number."""
+        """Moves the sessions of a backend that allow failover; returns their number.
+
+        Begins all moves even if the caller waits no longer and is cancelled.
+        """
         leaving = [session for session in self._sessions_of(backend) if session.may_fail_over]
-        return await _leave(leaving, backend.id, must_leave=False)
+        task = asyncio.get_running_loop().create_task(_leave(leaving, backend.id, must_leave=False))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        await asyncio.wait([task])  # does not cancel it together with the caller
+        return 0 if task.cancelled() else task.result()
 
     def drain(self, backend_id: str) -> bool:
         """Drains a backend; returns False if it is already draining.
@@ -213,6 +221,8 @@ class Upstream:
 
     async def stop_moves(self) -> None:
         """Stops planned moves that have not begun."""
+        for task in self._leaving:
+            task.cancel()
         self._drains.stop()
         await self._failback.stop()
 
