@@ -96,9 +96,9 @@ class Breaker:
 
     def connected(self) -> bool:
         """Records a new connection; returns whether the breaker was tripped."""
+        # The failures before still count, so the next one trips it again.
         was_tripped, self.tripped = self.tripped, False
         self.on_probation = self.on_probation or was_tripped
-        self._failures = min(self._failures, self._threshold - 1)
         return was_tripped
 
     def proved(self) -> None:
