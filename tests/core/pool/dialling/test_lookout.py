@@ -88,3 +88,17 @@ async def test_a_session_that_ends_before_its_release_does_not_disturb_the_other
     waiting.tasks[-1].cancel()
     await asyncio.wait(waiting.tasks)
     assert [number for number, _ in waiting.released] == list(range(3 * AT_ONCE - 1))
+
+
+@on_virtual_clock
+async def test_sessions_that_wait_in_a_later_absence_are_released_at_once_too() -> None:
+    waiting = Waiting(2)
+    await idle()
+    waiting.backend.answered(now())
+    await asyncio.wait(waiting.tasks)
+    waiting.backend.absence.begin()
+    later = asyncio.create_task(waiting.lookout.wait(LONG))
+    await idle()
+    waiting.backend.answered(now())
+    assert await later
+    assert now() == pytest.approx(0, abs=0.1)
