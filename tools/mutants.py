@@ -54,7 +54,7 @@ FIRST = 1800.0  # seconds: the bound of a room's tests with the unchanged code
 ROOMS = {
     "relay": (
         *("wsgw_core/relay", "tests/core/relay", "tests/core/frontend/test_handshake.py"),
-        *("tests/journeys/test_routes.py",),
+        *("tests/core/frontend/test_faulty_plugins.py", "tests/journeys/test_routes.py"),
     ),
     "pool": (
         *("wsgw_core/pool", "tests/core/pool", "tests/core/relay/failover"),

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from wsgw_core.api import BackendDeclined, Handshake, HandshakeGate, Refusal
+from wsgw_core.api import BackendDeclined, Handshake, HandshakeGate, MessageValve, Refusal
 from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.relay.all_sessions.routes import Route, Routes
+from wsgw_core.relay.all_sessions.session_context import ConfiguredValve
 
 from .frontend_bench import TIMEOUT, FrontendBench, request
 
@@ -130,6 +131,23 @@ async def test_fault_of_backend_plugin_is_answered(
         for backend in (bench.relay.blue, bench.relay.green):
             monkeypatch.setattr(backend, "connect", connect)
         assert (await bench.refusal(request()))[0] in (500, 502)
+
+
+class FaultyValve:
+    """Fails for each session."""
+
+    def for_session(self, _session: object) -> MessageValve:
+        raise LookupError("secret bug")
+
+
+async def test_fault_of_valve_is_answered_500_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async with FrontendBench() as bench:
+        context = replace(bench.relay.context, valves=(ConfiguredValve("faulty", FaultyValve()),))
+        bench.opener.serve_by(Routes([Route(None, (), context)]))
+        status, _, body = await bench.refusal(request())
+        assert (status, body) == (500, b"internal error\n")
+        assert bench.backend.requests == []
+    assert "secret bug" in caplog.text
 
 
 async def test_gate_may_assign_lists_and_iterators() -> None:
