@@ -58,7 +58,8 @@ ROOMS = {
     ),
     "pool": (
         *("wsgw_core/pool", "tests/core/pool", "tests/core/relay/failover"),
-        *("tests/core/relay/session/test_session_ends.py",),
+        "tests/core/relay/session/test_session_ends.py",
+        "tests/core/relay/session/test_faulty_connections.py",
     ),
     "websocket": ("wsgw_core/websocket", "tests/core/websocket"),
     "frontend": ("wsgw_core/frontend", "tests/core/frontend", "tests/journeys/test_embedding.py"),

@@ -77,12 +77,16 @@ def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Resolver(SystemResolver):
-    """Keeps its counters for the test."""
+    """Keeps its counters for the test, and bounds each wait."""
 
     def __init__(self, timeout: float = 60.0, hold: float = 60.0) -> None:
         self.metrics = Metrics()
         counters = GatewayCounters(self.metrics)
         super().__init__(counters, logging.getLogger("test"), timeout=timeout, hold=hold)
+
+    async def resolve(self, host: str, port: int) -> tuple[AddressInfo, ...]:
+        async with asyncio.timeout(30):
+            return await super().resolve(host, port)
 
     def count(self, name: str) -> int:
         return next(each.total for each in self.metrics if each.name == name)
