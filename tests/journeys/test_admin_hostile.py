@@ -178,6 +178,15 @@ async def test_caller_that_leaves_before_its_body_is_a_bad_request(
     await until(lambda: "BadRequest" in caplog.text)
 
 
+async def test_body_that_cannot_be_decoded_is_a_bad_request_and_no_fault(
+    operator: Operator,
+) -> None:
+    head = POST + b"Content-Encoding: gzip\r\nContent-Length: 8\r\n\r\n"
+    answer = await raw(operator, head, b"not gzip")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b'"reason":"BadRequest"}')
+
+
 async def test_body_flood_is_cut_off_and_the_api_keeps_serving(operator: Operator) -> None:
     head = b"POST /backend/add HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n"
     answer = await raw(operator, head, *[b"x" * 65536] * 64, wait=20)

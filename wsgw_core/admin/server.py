@@ -35,7 +35,7 @@ def _is_ours(record: logging.LogRecord) -> bool:
     Malformed requests, which the record would quote, and callers that left are not.
     """
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, (HttpProcessingError, ConnectionError))
+    return not isinstance(error, (HttpProcessingError, web.RequestPayloadError, ConnectionError))
 
 
 class AdminServer:

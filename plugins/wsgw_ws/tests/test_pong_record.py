@@ -41,6 +41,12 @@ async def test_message_that_answers_nothing_proves_nothing() -> None:
     assert not is_evident(9, LATE, repeated=True)
 
 
+async def test_message_before_the_first_question_is_no_answer() -> None:
+    ping = FirstPing(0.0)
+    ping.heard(0)
+    assert ping.answers == 0
+
+
 async def test_answers_prove_it_only_after_three_ping_timeouts() -> None:
     assert not is_evident(10, 3 * PING_TIMEOUT)
     assert is_evident(10, 3 * PING_TIMEOUT + 0.1)
