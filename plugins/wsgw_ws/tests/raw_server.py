@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import os
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -182,12 +183,15 @@ def cut_off(peer: RawPeer) -> None:
 
 
 @asynccontextmanager
-async def raw_server(act: Act, *, receive_buffer: int | None = None) -> AsyncIterator[RawServer]:
+async def raw_server(
+    act: Act, *, receive_buffer: int | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawServer]:
     """Runs a server and cancels its remaining tasks at the end.
 
     Args:
         act: see RawServer.
         receive_buffer: size of the server's receive buffer in bytes; None: the system's default.
+        tls: the server's TLS; None: it speaks plain TCP.
     """
     raw = RawServer(act)
     tasks: set[asyncio.Task[None]] = set()
@@ -200,7 +204,7 @@ async def raw_server(act: Act, *, receive_buffer: int | None = None) -> AsyncIte
     listening = socket.create_server(("127.0.0.1", 0))
     if receive_buffer is not None:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    server = await asyncio.start_server(connected, sock=listening)
+    server = await asyncio.start_server(connected, sock=listening, ssl=tls)
     raw.port = listening.getsockname()[1]
     try:
         async with asyncio.timeout(TIMEOUT):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import zlib
 from collections.abc import Mapping
+from typing import Any, cast
 
 import pytest
+from wsgw_ws.backend import WebSocketBackend
+from wsgw_ws.settings import WebSocketSettings
 
 from wsgw_core.api import (
     BackendDeclined,
@@ -15,8 +19,10 @@ from wsgw_core.api import (
     BackendUnreachable,
     Close,
     DialRequest,
+    Resolver,
     UnusableAnswer,
 )
+from wsgw_core.testing.context import make_context
 from wsgw_core.testing.fakes import as_message
 from wsgw_core.testing.recording_sink import RecordingSink
 
@@ -296,6 +302,25 @@ class TestUnavailable:
         kinds = BackendUnavailable, BackendUnreachable
         reason = await unavailable(answering(data), {"handshake-timeout": "20ms"}, *kinds)
         assert "too long" in reason
+
+    async def test_backend_that_accepts_no_connection_in_time_is_unreachable(self) -> None:
+        class Far:
+            """Finds the host, and connects for ever."""
+
+            async def create_connection(self, *_: object) -> Any:
+                await asyncio.Event().wait()
+
+        far = cast("Resolver", Far())
+        context = dataclasses.replace(make_context(), resolver=far)
+        settings = WebSocketSettings.model_validate(
+            {"url": "ws://127.0.0.1:1", "handshake-timeout": "20ms"}
+        )
+        backend = WebSocketBackend(settings, context)
+        with pytest.raises(BackendUnreachable, match="took too long"):
+            await backend.connect(REQUEST, RecordingSink())
+        with pytest.raises(BackendUnavailable, match="no answer to an HTTP request"):
+            await backend.probe()
+        await backend.close()
 
     async def test_closed_port_is_unreachable(self) -> None:
         async with raw_server(hang) as server:
