@@ -263,13 +263,14 @@ class SessionTrackingBackend(Backend, Protocol):
 
 @runtime_checkable
 class LingeringBackend(Backend, Protocol):
-    """A backend that still receives for its former sessions when it has no connections."""
+    """A backend that still works for its former sessions when it has no connections."""
 
     async def linger(self) -> None:
-        """Returns when nothing more can come for sessions that have moved away.
+        """Returns when nothing more can come, or is due, for sessions that have moved away.
 
-        Awaited when a backend was removed and its last connection is over, before `close`. The
-        gateway cancels it when it stops; the plugin limits the time.
+        Awaited when a backend was removed and its last connection is over, before `close`. Until
+        then `session_ended` is still called. The gateway cancels it when it stops; the plugin
+        limits the time.
         """
 
 

@@ -214,6 +214,44 @@ async def test_events_survive_server_restart_and_link_reconnects(
         assert not played.control.is_down
 
 
+async def serve_and_leave(played: Scene, *, after: int = 0) -> None:
+    """Serves the session `s1`, which then moves."""
+    connection, sink = await played.session("s1", after=after)
+    connection.close(1001, "", CloseCause.SESSION_MOVES)
+    await sink.until_closed()
+
+
+async def test_only_backend_that_served_session_last_publishes_its_end(
+    server: NatsServer, workers: Workers
+) -> None:
+    async with scene(server) as removed, scene(server, window=8) as other:
+        await serve_and_leave(removed)
+        connection, sink = await other.session("s1")
+        async with asyncio.timeout(60):
+            await removed.backend.linger()
+        send(connection, "last")
+        connection.close(1001, "bye", CloseCause.CLIENT_LEFT)
+        for each in (removed, other):
+            each.backend.session_ended("s1", LEFT, CloseCause.CLIENT_LEFT)
+        await sink.until_closed()
+        await workers.until_told("s1", "disconnect")
+        assert workers.messages["s1"], "the event comes last"
+        assert removed.sample("published_total", type="disconnect") == 0
+
+
+async def test_removed_backend_stays_for_end_of_session_that_lives_elsewhere(
+    server: NatsServer, workers: Workers
+) -> None:
+    async with scene(server) as removed:
+        await serve_and_leave(removed)
+        lingering = asyncio.create_task(removed.backend.linger())
+        await asyncio.wait([lingering], timeout=0.1)
+        assert not lingering.done()
+        removed.backend.session_ended("s1", LEFT, CloseCause.CLIENT_LEFT)
+        await lingering
+    await workers.until_told("s1", "disconnect")
+
+
 async def test_reply_to_moving_session_goes_to_its_new_backend(
     server: NatsServer, workers: Workers
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from functools import partial
+from weakref import WeakValueDictionary
 
 from nats.aio.msg import Msg
 
@@ -14,6 +15,7 @@ from wsgw_core.api import (
     Close,
     CloseCause,
     DialRequest,
+    LingeringBackend,
     ReplyBuffers,
     ReplyOutcome,
     SessionTrackingBackend,
@@ -31,6 +33,7 @@ from .settings import NatsSettings
 from .stream_check import check_stream
 
 _PORT = 4222
+_Place = tuple[str, str | None, int, str]  # a session, its server and its subject
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds between two attempts to connect again
 
 
@@ -55,6 +58,7 @@ class NatsBackend:
         # The same for all links, because workers may answer after a reconnect.
         self._inbox = f"{settings.inbox}.{secrets.token_hex(11)}"
         self._subjects: dict[str, str] = {}  # of sessions with a connect event
+        self._one_ended = asyncio.Event()
         self._refused_size = 0
         self._restoring: asyncio.Task[None] | None = None
         context.metrics.gauge(
@@ -95,14 +99,22 @@ class NatsBackend:
         connection.subprotocol = subprotocol
         self._link.add(link, connection)
         self._subjects[session_id] = subject
+        place = self._place(session_id, subject)
+        _served_by.setdefault(place, self)
+        connection.on_start = partial(_served_by.__setitem__, place, self)
         self._events.publish(event)
         return connection
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
-        """Publishes the disconnect event, after the session's last message."""
+        """Publishes the disconnect event, after the session's last message.
+
+        Unless another backend of the same stream has served the session last, as after a reload.
+        """
         subject = self._subjects.pop(session_id, None)
-        if subject is None:
+        self._one_ended.set()
+        if subject is None or not self._served_last(session_id, subject):
             return
+        del _served_by[self._place(session_id, subject)]
         event = disconnect_event(session_id, subject, close, cause, self._reply_to(session_id))
         connection = self._link.find(session_id)
         if connection is None:
@@ -113,6 +125,12 @@ class NatsBackend:
     async def probe(self) -> None:
         """Connects if there is no link. The link pings the server itself."""
         await self._link.get()
+
+    async def linger(self) -> None:
+        """Waits for disconnect events of sessions that no other backend of the stream serves."""
+        while any(self._served_last(*each) for each in self._subjects.items()):
+            self._one_ended.clear()
+            await self._one_ended.wait()
 
     async def close(self) -> None:
         """Waits until all connections and the link are closed."""
@@ -178,6 +196,13 @@ class NatsBackend:
 
     # Sessions
 
+    def _place(self, session_id: str, subject: str) -> _Place:
+        server = self._settings.server
+        return session_id, server.hostname, server.port or _PORT, subject
+
+    def _served_last(self, session_id: str, subject: str) -> bool:
+        return _served_by.get(self._place(session_id, subject)) is self
+
     def _reply_to(self, session_id: str) -> str:
         return f"{self._inbox}.r.{session_id}"
 
@@ -206,3 +231,12 @@ class NatsBackend:
 
 def _is_backend(backend: NatsBackend) -> SessionTrackingBackend:
     return backend  # checked by the type checker
+
+
+def _can_linger(backend: NatsBackend) -> LingeringBackend:
+    return backend  # checked by the type checker
+
+
+# The backend that served a session last, or else the first that accepted it, for each stream.
+# Session ids are unguessable and unique, so one table serves the whole process.
+_served_by: WeakValueDictionary[_Place, NatsBackend] = WeakValueDictionary()

@@ -51,6 +51,7 @@ class NatsConnection(WindowedConnection):
         channel: the session's.
 
     Attributes:
+        on_start: called when the connection begins to serve the session.
         on_release: called after the last message, when the connection has ended.
     """
 
@@ -66,7 +67,14 @@ class NatsConnection(WindowedConnection):
     ) -> None:
         super().__init__(session_id, sink, context, replies, window=window)
         self._channel = channel
+        self.on_start: Callable[[], object] | None = None
         self.on_release: Callable[[], object] | None = None
+
+    def start(self) -> None:
+        """See BackendConnection."""
+        if self.on_start is not None:
+            self.on_start()
+        super().start()
 
     def write(self, number: int, message: Message) -> None:
         """See WindowedConnection."""

@@ -127,6 +127,11 @@ class AmqpBackend:
         """Checks that there is a link, or makes one; see Backend."""
         await self._get_link()
 
+    async def linger(self) -> None:
+        """Waits for disconnect events of sessions that no other backend of the exchange serves."""
+        if "disconnect" in self.settings.events:
+            await self._events.sessions_over()
+
     async def close(self) -> None:
         """Waits for the last confirms, and closes the link.
 

@@ -55,6 +55,7 @@ class SessionEvents:
         self._last = 0
         self._link: AmqpLink | None = None  # the link of all unconfirmed events
         self._retry: asyncio.TimerHandle | None = None
+        self._one_ended = asyncio.Event()
 
     def connected(
         self,
@@ -83,6 +84,7 @@ class SessionEvents:
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
         """Publishes the disconnect event, after the session's last message."""
         session = self._sessions.pop(session_id, None)
+        self._one_ended.set()
         if session is None or session.served_by is not self:
             return
         if "disconnect" not in session.handshake.event_keys:
@@ -103,6 +105,12 @@ class SessionEvents:
             publish()
         else:
             session.connection.when_over = publish
+
+    async def sessions_over(self) -> None:
+        """Waits until all sessions have ended that this backend served last."""
+        while any(session.served_by is self for session in self._sessions.values()):
+            self._one_ended.clear()
+            await self._one_ended.wait()
 
     @property
     def are_waiting(self) -> bool:

@@ -20,6 +20,7 @@ from wsgw_core.api import (
     CloseCode,
     ConfigurationError,
     DialRequest,
+    LingeringBackend,
     SessionTrackingBackend,
     Sink,
     TlsClientOptions,
@@ -81,6 +82,7 @@ class HttpBackend:
         self._sessions: dict[str, _Accepted] = {}
         self._connections: set[HttpConnection] = set()
         self._one_less = asyncio.Event()
+        self._one_ended = asyncio.Event()
 
     async def open(self) -> None:
         """Reads the files. It makes no connection: the first request does."""
@@ -124,6 +126,7 @@ class HttpBackend:
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
         """See SessionTrackingBackend. Sends the disconnect event after the last message."""
         accepted = self._sessions.pop(session_id)
+        self._one_ended.set()
         record, target = accepted.record, accepted.disconnect_target
         if record.served_by is self._shared and target is not None:
             add = self._disconnects.add
@@ -144,6 +147,12 @@ class HttpBackend:
             raise as_backend_error(error) from error
         except Failure as error:
             raise BackendUnavailable(error.reason) from error
+
+    async def linger(self) -> None:
+        """Waits for disconnect events of sessions that no other HTTP backend serves."""
+        while any(self._owes_disconnect(each) for each in self._sessions.values()):
+            self._one_ended.clear()
+            await self._one_ended.wait()
 
     async def close(self) -> None:
         """Waits for closing sessions and for disconnect events, both for a limited time."""
@@ -166,6 +175,10 @@ class HttpBackend:
             if introduction.stream is not None:
                 introduction.stream.close()
             raise
+
+    def _owes_disconnect(self, accepted: _Accepted) -> bool:
+        served_last = accepted.record.served_by is self._shared
+        return served_last and accepted.disconnect_target is not None
 
     def _forget(self, connection: HttpConnection) -> None:
         self._connections.discard(connection)
@@ -223,4 +236,8 @@ class HttpBackend:
 
 
 def _is_backend(backend: HttpBackend) -> SessionTrackingBackend:
+    return backend  # checked by the type checker
+
+
+def _can_linger(backend: HttpBackend) -> LingeringBackend:
     return backend  # checked by the type checker

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -147,14 +148,18 @@ class RedisBackend:
             raise BackendUnavailable(Refusal(str(reply)).reason)
 
     async def linger(self) -> None:
-        """Keeps reading replies while former sessions live elsewhere, at most `replies-grace`."""
+        """Keeps reading replies while former sessions live elsewhere, at most `replies-grace`.
+
+        Stays longer for disconnect events of sessions that no other backend of the stream serves.
+        """
         if not self._has_stream:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.replies_grace):
-                while self._living:
-                    self._one_ended.clear()
-                    await self._one_ended.wait()
+                await self._until_ended(lambda: bool(self._living))
+        if "disconnect" in self.settings.events:
+            records = self._records.values()
+            await self._until_ended(lambda: any(each.served_by is self for each in records))
 
     async def close(self) -> None:
         """Waits for the last disconnect events, and closes all connections.
@@ -226,6 +231,11 @@ class RedisBackend:
             record.connection = None
         if (ending := self._ending.pop(connection, None)) is not None:
             self._disconnects.add(*ending, self._link.current)
+
+    async def _until_ended(self, are_left: Callable[[], bool]) -> None:
+        while are_left():
+            self._one_ended.clear()
+            await self._one_ended.wait()
 
     # Channels
 
