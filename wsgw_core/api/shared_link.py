@@ -27,8 +27,9 @@ class SharedLink(Generic[LinkT, ConnectionT]):
 
     Args:
         context: the backend's context.
-        dial: returns a new link; raises BackendUnavailable or OSError. SharedLink cancels it after
-            `timeout` and in `close`; it then leaves nothing behind.
+        dial: returns a new link; raises BackendUnavailable or OSError. Any other exception is
+            logged as a fault. SharedLink cancels it after `timeout` and in `close`; it then leaves
+            nothing behind.
         hang_up: closes a link, which may be lost already; limited by `limits.close_timeout`.
         timeout: maximum seconds of a dial.
     """
@@ -66,7 +67,7 @@ class SharedLink(Generic[LinkT, ConnectionT]):
         All callers share one dial, which goes on when one of them is cancelled.
 
         Raises:
-            BackendUnavailable: the dial failed or took too long.
+            BackendUnavailable: the dial failed or took too long; whatever `dial` has raised.
         """
         if self._link is not None:
             return self._link
@@ -79,11 +80,8 @@ class SharedLink(Generic[LinkT, ConnectionT]):
         await asyncio.wait([dialling])  # does not cancel the dial together with this caller
         if dialling.cancelled():
             raise BackendUnavailable("the backend is closed")
-        error = dialling.exception()
-        if isinstance(error, BackendUnavailable):
+        if (error := dialling.exception()) is not None:
             raise copy(error) from error  # each caller gets an object of its own
-        if error is not None:
-            raise RuntimeError(f"the link cannot be dialled: {error!r}") from error
         link = dialling.result()
         if link is not self._link:
             raise BackendUnavailable("the link was lost at once")
@@ -181,6 +179,11 @@ class SharedLink(Generic[LinkT, ConnectionT]):
             raise BackendUnreachable(f"no link within {self._timeout:g} s") from error
         except OSError as error:
             raise unavailable(str(error), error) from error
+        except BackendUnavailable:
+            raise
+        except Exception as error:
+            self._context.logger.exception("the dial of the link raised an error")
+            raise BackendUnavailable(f"its plugin raised {type(error).__name__}") from error
 
     def _dialled(self, dialling: asyncio.Task[LinkT]) -> None:
         self._dialling = None

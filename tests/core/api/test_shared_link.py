@@ -8,7 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
-from wsgw_core.api import BackendUnavailable, Close, CloseCause, OutOfResources, SharedLink
+from wsgw_core.api import (
+    BackendDeclined,
+    BackendUnavailable,
+    Close,
+    CloseCause,
+    OutOfResources,
+    SharedLink,
+)
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
 from .windowed_broker import Broker, BrokerSession, MemoryConnection
@@ -129,11 +136,10 @@ class TestGet:
         [
             (ConnectionRefusedError(111, "refused"), BackendUnavailable),
             (OSError(24, "too many open files"), OutOfResources),
-            (ValueError("a fault"), RuntimeError),
         ],
     )
     @on_virtual_clock
-    async def test_an_unexpected_error_of_the_dial_is_a_runtime_error(
+    async def test_an_error_of_the_system_makes_the_backend_unavailable(
         error: Exception, expected: type[Exception]
     ) -> None:
         dialler = Dialler()
@@ -141,6 +147,23 @@ class TestGet:
         with pytest.raises(expected) as raised:
             await dialler.link.get()
         assert type(raised.value) is expected or expected is BackendUnavailable
+        assert dialler.link.current is None
+
+    @staticmethod
+    @pytest.mark.parametrize("error", [ValueError("a fault"), BackendDeclined(404)])
+    @on_virtual_clock
+    async def test_an_unexpected_error_is_logged_once_and_makes_the_backend_unavailable(
+        error: Exception, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        dialler = Dialler()
+        dialler.error = error
+        waiting = [asyncio.create_task(dialler.link.get()) for _ in range(3)]
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(each) for each in results} == {BackendUnavailable}
+        assert str(results[0]) == f"its plugin raised {type(error).__name__}"
+        [fault] = [each for each in caplog.records if each.levelname == "ERROR"]
+        assert fault.exc_info is not None
+        assert fault.exc_info[1] is error
         assert dialler.link.current is None
 
     @staticmethod

@@ -139,8 +139,10 @@ class Outbox:
         self._ledger.stop_giving()
 
     def _send_failed(self, error: Exception) -> None:
-        if self._sink is None:  # the plugin has ended the connection inside `send`, too
-            raise error
+        if self._sink is None:  # the end, reported inside `send`, has moved or ended the session
+            text = "a plugin has ended a connection inside send, and then raised an error: %r"
+            self._context.logger.error(text, error, exc_info=error)
+            return
         self._sink.send_failed(error)
         self.stop_sending()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wsgw_core.api import Close, CloseCode, DialRequest, Sink
+from wsgw_core.api import Close, CloseCode, DialRequest, Message, Sink
 from wsgw_core.relay.all_sessions.memory_watch import MemoryWatch
 from wsgw_core.relay.session.session import Session
 from wsgw_core.relay.session.session_state import State
@@ -125,6 +125,53 @@ async def test_a_call_that_raises_moves_only_its_own_session(
     bench.session.client_writable(True)
     second.reply("still here")
     assert bench.client.texts == ["still here"]
+
+
+class EndingConnection(FakeConnection):
+    """Reports its end inside `send` and raises an error all the same, against the contract."""
+
+    faulty = True
+    reported = Close(CloseCode.LOST, "lost", abnormal=True)
+
+    def send(self, message: Message, /) -> None:
+        self.sink.closed(self.reported)
+        raise FaultError
+
+
+class EndingBackend(FakeBackend):
+    """Its first connection ends inside `send`."""
+
+    async def connect(self, request: DialRequest, sink: Sink) -> FakeConnection:
+        connection = await super().connect(request, sink)
+        if len(self.connections) == 1:
+            connection.__class__ = EndingConnection
+        return connection
+
+
+@on_virtual_clock
+async def test_a_send_that_raises_after_it_has_reported_the_end_moves_the_session(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = await RelayBench(EndingBackend("blue"), FakeBackend("green")).open()
+    bench.say("one")
+    second = await bench.green.connection()
+    assert second.texts == ["one"]
+    assert bench.session.state is State.RELAYING
+    [fault_line] = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert fault_line.exc_info is not None
+    assert fault_line.exc_info[0] is FaultError
+
+
+@on_virtual_clock
+async def test_a_send_that_raises_after_a_normal_end_ends_the_session(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EndingConnection, "reported", Close(CloseCode.NORMAL, "done"))
+    bench = await RelayBench(EndingBackend("blue")).open()
+    bench.say("one")
+    await idle()
+    assert bench.client.closed == Close(CloseCode.NORMAL, "done")
+    assert "FaultError" in caplog.text
 
 
 @on_virtual_clock
