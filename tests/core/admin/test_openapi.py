@@ -74,3 +74,11 @@ def test_a_result_has_no_other_properties_and_lists_of_objects_require_all() -> 
     answer = description["paths"]["/backend/list"]["get"]["responses"]["200"]
     items = answer["content"]["application/json"]["schema"]["items"]
     assert items["required"] == list(items["properties"])
+
+
+def test_listed_values_are_texts_conditions_or_counts() -> None:
+    answer = openapi()["paths"]["/backend/list"]["get"]["responses"]["200"]
+    properties = answer["content"]["application/json"]["schema"]["items"]["properties"]
+    assert properties["id"] == {"type": "string"}
+    assert properties["enabled"] == {"type": "boolean"}
+    assert properties["activeConnections"] == {"type": "integer", "minimum": 0}
