@@ -84,7 +84,13 @@ def test_pass_headers_accepts_list_or_text(given: Any, taken: tuple[str, ...]) -
 
 @pytest.mark.parametrize(
     ("given", "taken"),
-    [([1000, 4000], (1000, 4000)), ("1011, 1012", (1011, 1012)), ([], ()), (["1013"], (1013,))],
+    [
+        ([1000, 1014], (1000, 1014)),
+        ([3000, 4999], (3000, 4999)),
+        ("1011, 1012", (1011, 1012)),
+        ([], ()),
+        (["1013"], (1013,)),
+    ],
 )
 def test_abnormal_close_codes_accepts_list_or_text(given: Any, taken: tuple[int, ...]) -> None:
     assert settings(**{"abnormal-close-codes": given}).abnormal_close_codes == taken
@@ -129,6 +135,8 @@ def test_options_of_wsbalancer_without_effect_are_marked_as_such() -> None:
         ({}, Limits(ledger_bytes=16 * 1024), "8777 messages or 34 KiB"),
         ({"replay-window": "1m"}, Limits(), "51 messages or 26 KiB"),
         ({"replay-window": "10ms", "ack-interval": "1m"}, Limits(), "26 messages or 13 KiB"),
+        ({"replay-window": "650ms"}, Limits(ledger_messages=99), "99 messages or 2048 KiB"),
+        ({"replay-window": "650ms"}, Limits(ledger_bytes=65535), "4096 messages or 64 KiB"),
     ],
 )
 def test_replay_window_beyond_ledger_for_ordinary_clients_warns(
@@ -144,6 +152,7 @@ def test_replay_window_beyond_ledger_for_ordinary_clients_warns(
     [
         ({}, Limits()),
         ({"replay-window": "20s"}, Limits()),
+        ({"replay-window": "650ms"}, Limits(ledger_messages=100, ledger_bytes=65536)),
         ({"replay-window": "0"}, Limits(ledger_messages=1)),
     ],
 )

@@ -109,6 +109,18 @@ async def test_silent_backend_without_pongs_counts_as_busy_only_once() -> None:
         await backend.close()
 
 
+async def test_backend_is_not_reported_while_its_connection_is_not_read() -> None:
+    async with raw_server(Peers()) as server:
+        backend = server.backend(REFUSE, ping_timeout=0.2, busy_timeout=0.3)
+        connection, sink = await dial(backend)
+        connection.pause()
+        connection.send(as_message("A"))
+        await asyncio.sleep(0.8)
+        assert sink.end is None
+        assert server.counted("missing_pongs") == 0
+        await backend.close()
+
+
 async def test_frozen_backend_is_not_reported_as_answering_no_pings() -> None:
     async with raw_server(Peers()) as server:
         server.plain = None
