@@ -334,7 +334,12 @@ class TestLife:
             assert sink.end is None
             await backend.close()
 
-    async def test_backend_that_keeps_sending_stays_connected(self) -> None:
+    @pytest.mark.parametrize("system_tells", [True, False])
+    async def test_backend_that_keeps_sending_stays_connected(
+        self, monkeypatch: pytest.MonkeyPatch, *, system_tells: bool
+    ) -> None:
+        if not system_tells:  # only Linux knows when the last byte came
+            monkeypatch.setattr("wsgw_core.websocket.endpoint.silence_of", lambda _: None)
         application = Application(pongs=False, talks=True)
         async with raw_server(application) as server:
             backend = server.backend(EAGER, ping_timeout=1)
