@@ -191,7 +191,7 @@ class LocalControl:
     async def _fail_over_backend(self, command: commands.FailOverBackend) -> bool:
         backend = self._backend(command.id)
         self._check_failover(backend)
-        return await self._gateway.upstream.fail_over(backend) > 0
+        return await self._gateway.upstream.fail_over(backend)
 
     async def _drain_backend(self, command: commands.DrainBackend) -> bool:
         self._check_failover(self._backend(command.id))

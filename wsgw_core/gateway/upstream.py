@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from ..api import BackendContext, ConfigurationError, Metrics, ReadBatch
 from ..config.gateway_config import GatewayConfig
@@ -68,7 +69,7 @@ class Upstream:
         self._backends = OpenBackends(pool, self._context, self._has_sessions, logger)
         self._discoveries = Discoveries(options.resolve_interval, logger)
         self._deletions = Deletions()
-        self._leaving: set[asyncio.Task[int]] = set()  # each begins moves that an operator wants
+        self._leaving: set[asyncio.Task[None]] = set()  # each begins moves that an operator wants
         self._drains = Drains(pool, sessions, self._drain_rate)
         self._failback = Failback(pool, sessions, self._drain_rate, logger)
         self._health = HealthChecks(pool, options.health, counters, logger)
@@ -163,17 +164,29 @@ class Upstream:
             self._backends.remove(each, _leave_for_good(self._sessions_of(each), each))
         return True
 
-    async def fail_over(self, backend: PooledBackend) -> int:
-        """Moves the sessions of a backend that allow failover; returns their number.
+    async def fail_over(self, backend: PooledBackend) -> bool:
+        """Moves the sessions of a backend that allow failover.
 
-        Begins all moves even if the caller waits no longer and is cancelled.
+        Returns as soon as one begins to move; the others follow, even if the caller is cancelled.
+
+        Returns:
+            False if no session begins to move.
         """
         leaving = [session for session in self._sessions_of(backend) if session.may_fail_over]
-        task = asyncio.get_running_loop().create_task(_leave(leaving, backend.id, must_leave=False))
+        loop = asyncio.get_running_loop()
+        one_begins: asyncio.Future[bool] = loop.create_future()
+
+        def decide(begins: bool) -> None:
+            if not one_begins.done():
+                one_begins.set_result(begins)
+
+        task = loop.create_task(
+            _leave(leaving, backend.id, must_leave=False, one_begins=partial(decide, True))
+        )
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
-        await asyncio.wait([task])  # does not cancel it together with the caller
-        return 0 if task.cancelled() else task.result()
+        task.add_done_callback(lambda _: decide(False))
+        return await one_begins
 
     def drain(self, backend_id: str) -> bool:
         """Drains a backend; returns False if it is already draining.
@@ -312,24 +325,26 @@ async def _leave_for_good(sessions: list[Session], backend: PooledBackend) -> No
         await asyncio.sleep(_LOOK_EVERY)
 
 
-async def _leave(sessions: list[Session], backend_id: str, *, must_leave: bool) -> int:
+async def _leave(
+    sessions: list[Session],
+    backend_id: str,
+    *,
+    must_leave: bool,
+    one_begins: Callable[[], object] = lambda: None,
+) -> None:
     """Moves sessions away from a backend, some in each turn of the event loop.
 
     Args:
         sessions: the sessions of the backend.
         backend_id: the id of the backend.
         must_leave: whether a session that finds no other backend ends instead of staying.
-
-    Returns:
-        The number of sessions that begin to move.
+        one_begins: called when a session has begun to move.
     """
-    begun = 0
     for number, session in enumerate(sessions, 1):
         if session.backend_id == backend_id:  # not lost or ended meanwhile
-            if session.may_fail_over:
-                begun += session.fail_over(must_leave=must_leave)
-            else:
+            if not session.may_fail_over:
                 session.close(BACKEND_REMOVED.client, "backend was removed")
+            elif session.fail_over(must_leave=must_leave):
+                one_begins()
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
-    return begun
