@@ -223,3 +223,12 @@ def test_a_second_report_of_down_publishes_no_event() -> None:
     assert outage.reason == "lost once more"
     assert outage.end()
     assert not outage.end()
+
+
+def test_another_report_of_an_outage_does_not_shorten_the_rest() -> None:
+    outage = Outage()
+    assert outage.begin(100, "too busy", rest=10)
+    assert not outage.begin(102, "lost")
+    assert outage.rest(102) == 8
+    assert not outage.allows(109)
+    assert outage.allows(110)

@@ -8,7 +8,7 @@ import pytest
 
 from wsgw_core.api import Close, Message, ReplyExpected
 from wsgw_core.relay.all_sessions.close_all import close_all_sessions
-from wsgw_core.testing.fakes import FakeBackend, FakeConnection
+from wsgw_core.testing.fakes import FakeBackend, FakeConnection, Hang
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
 from ..relay_bench import PassingValve, RelayBench, valve
@@ -86,7 +86,7 @@ async def test_clients_closed_at_the_timeout_without_answers_are_counted() -> No
     assert not bench.blue.connections[0].reply("too late")
 
 
-@pytest.mark.parametrize("why", ["nothing is owed", "unknown"])
+@pytest.mark.parametrize("why", ["nothing is owed", "nothing is owed after a loss", "unknown"])
 @on_virtual_clock
 async def test_clients_that_wait_for_no_answer_are_closed_at_once(why: str) -> None:
     if why == "unknown":
@@ -94,6 +94,9 @@ async def test_clients_that_wait_for_no_answer_are_closed_at_once(why: str) -> N
         bench.say("A")
     else:
         bench = await answering()
+    if why == "nothing is owed after a loss":
+        bench.green.otherwise = Hang()
+        bench.drop()
     told = stop(bench)
     await idle()
     assert bench.client.closed == STOPPING

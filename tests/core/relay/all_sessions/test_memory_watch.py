@@ -109,15 +109,22 @@ async def test_paused_sessions_are_read_again_below_five_eighths_and_not_before(
     assert [session.times_held for session in bench.sessions] == [1, 1, 0]
 
 
+@pytest.mark.parametrize(
+    ("held", "paused"),
+    [(100, False), (5 * MIB, True)],  # the level is then 6 MiB
+    ids=["nothing", "more than half of the level"],
+)
 @on_virtual_clock
-async def test_a_session_that_holds_nothing_any_more_is_read_while_others_are_paused() -> None:
+async def test_a_session_that_holds_little_again_is_read_while_others_are_paused(
+    held: int, *, paused: bool
+) -> None:
     bench = Bench(20 * MIB, 20 * MIB, 20 * MIB)
     await asyncio.sleep(ROUNDS)
     assert all(bench.held)
-    bench.sessions[0].held_bytes = 100
+    bench.sessions[0].held_bytes = held
     bench.sessions[1].held_bytes = 30 * MIB
     await asyncio.sleep(ROUNDS)
-    assert bench.held == [False, True, True]
+    assert bench.held == [paused, True, True]
 
 
 @on_virtual_clock
@@ -138,6 +145,14 @@ async def test_handshakes_and_headers_count() -> None:
     assert bench.watch.used == 2000
     assert bench.watch.is_full
     assert not any(bench.held)
+
+
+@on_virtual_clock
+async def test_handshakes_leave_less_memory_to_sessions() -> None:
+    bench = Bench(20 * MIB, 1000)
+    bench.opening = BOUND * 3 // 4
+    await asyncio.sleep(ROUNDS)
+    assert bench.held == [True, False]
 
 
 @on_virtual_clock
