@@ -261,6 +261,16 @@ def test_messages_to_be_sent_once_are_not_replayed() -> None:
     assert list(ledger.ungiven_numbers()) == [1, 4]
 
 
+def test_messages_to_be_sent_once_that_came_without_a_backend_go_to_the_next_one() -> None:
+    ledger = filled()
+    add(ledger, expecting("a"))
+    ledger.rewind()
+    add(ledger, SentOnce(BINARY, b"new"))
+    ledger.answered("a")
+    ledger.forget_answered()
+    assert [message.data for message in ledger.entries] == [b"new"]
+
+
 def test_only_messages_given_to_a_backend_are_replayable() -> None:
     ledger = filled("A", "B")
     assert ledger.replayable == 0

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from wsgw_core.api import TEXT, Close, SentOnce, Session
+from wsgw_core.api import TEXT, Close, Message, ReplyExpected, SentOnce, Session
 from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.relay.session.session_state import State
-from wsgw_core.testing.fakes import Decline, FakeBackend, Hang, as_message
+from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Hang, as_message
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
 from ..relay_bench import PassingValve, RelayBench, valve
@@ -269,3 +269,29 @@ class TestWithADeadBackend:
         assert not bench.green.requests
         assert bench.counters.undelivered.value == 1
         assert bench.counters.failovers.value == 0
+
+    @on_virtual_clock
+    async def test_a_reply_that_comes_out_of_a_valve_meanwhile_leaves_nothing_owed(self) -> None:
+        class SlowlyAsking(PassingValve):
+            """Expects a reply to each message, and takes a second to read it."""
+
+            def before_transmit(self, message: Message) -> Message:
+                return ReplyExpected(message.kind, message.data, message.text, expires=100)
+
+            async def after_receive(self, message: Message) -> Message:  # type: ignore[override]  # both are allowed
+                await asyncio.sleep(1)
+                self.view.answered(message.text)
+                return message
+
+        bench = await RelayBench(valves=(valve(SlowlyAsking),)).open()
+        bench.say("A")
+        bench.blue.connections[0].reply("A")
+        bench.leave(4000, "bye")
+        bench.green.will(Accept(after=2))
+        bench.drop()
+        connection = await bench.green.connection()
+        await bench.until_ended()
+        assert now() == pytest.approx(2, abs=0.1)
+        assert connection.texts == []
+        assert connection.close_request == Close(4000, "bye")
+        assert bench.counters.undelivered.value == 0
