@@ -185,9 +185,20 @@ class Endpoint(Closer):
             if kind is TEXT and not self._is_text(frame, size):
                 raise FrameError(CloseCode.INVALID_PAYLOAD, "text is not valid UTF-8")
             self.deliver(FramedMessage(kind, size, frame, masked=masked))
+        elif masked and first & frames.OPCODE == frames.CLOSE and not self._may_close():
+            self._keep(data[position:])
+            self._end_turn()
+            return len(data)
         else:
             self._take_other(first, read_payload(frame, size, masked=masked))
         return end
+
+    def _may_close(self) -> bool:
+        """Returns whether a client's close is taken now, because not very many have come at once.
+
+        A backend's close never waits: until it is taken, the backend would get new messages.
+        """
+        return self._batch.may_begin(self._clock)
 
     def _take_other(self, first: int, payload: bytes) -> None:
         """Takes a frame that is not a plain message (RFC 6455 sections 5.4 and 5.5)."""

@@ -156,6 +156,41 @@ class TestLongReads:
             assert (end.code, violation) == (1006, False)
 
 
+class TestManyCloses:
+    """Many connections are closed in the same turn of the event loop."""
+
+    async def test_the_close_of_a_client_waits_for_a_turn_and_is_taken_as_it_came(self) -> None:
+        async with endpoint_bench() as bench:
+            loop = asyncio.get_running_loop()
+            while bench.batch.may_begin(loop):  # as others do, in the same turn of the loop
+                pass
+            bench.endpoint.data_received(numbers(2) + close_frame(3000, "bye"))
+            assert texts(bench.events.messages) == ["0", "1"]
+            assert not bench.events.ends
+            assert not bench.transport.is_reading()
+            await asyncio.sleep(0)  # one turn of the loop
+            assert bench.events.ends == [(Close(3000, "bye"), False)]
+            assert (await bench.read_frame()).opcode == raw.CLOSE
+
+    async def test_a_client_that_is_gone_before_its_turn_has_closed(self) -> None:
+        async with endpoint_bench() as bench:
+            loop = asyncio.get_running_loop()
+            while bench.batch.may_begin(loop):
+                pass
+            bench.endpoint.data_received(close_frame(3000, "bye"))
+            assert not bench.events.ends
+            bench.reset()
+            assert await bench.events.until_ended() == (Close(3000, "bye"), False)
+
+    async def test_the_close_of_a_backend_is_taken_at_once(self) -> None:
+        async with endpoint_bench(client_side=True) as bench:
+            loop = asyncio.get_running_loop()
+            while bench.batch.may_begin(loop):
+                pass
+            bench.endpoint.data_received(close_frame(1001, "restart", masked=False))
+            assert bench.events.ends == [(Close(1001, "restart"), False)]
+
+
 class TestHeld:
     async def test_a_pause_stops_taking_messages_of_the_same_read(self) -> None:
         async with endpoint_bench() as bench:
