@@ -27,7 +27,7 @@ class Application:
         pongs: whether the peer answers pings.
         answers_close: whether it answers our close frame; `close_answer` replaces the echo.
         closes_with: payload of a close frame that it sends after the handshake.
-        talks: whether it keeps sending a message.
+        talks: the opcode of the frames that it keeps sending; None: it sends none.
         delay: seconds it takes for each frame; None: it reads nothing.
 
     Attributes:
@@ -43,7 +43,7 @@ class Application:
         close_answer: bytes | None = None,
         closes_with: bytes | None = None,
         sends: Iterable[bytes] = (),
-        talks: bool = False,
+        talks: int | None = None,
         delay: float | None = 0.0,
     ) -> None:
         self.pongs = pongs
@@ -62,7 +62,7 @@ class Application:
             peer.write(data)
         if self._closes_with is not None:
             peer.write_frame(CLOSE, self._closes_with)
-        talking = asyncio.create_task(self._talk(peer)) if self._talks else None
+        talking = asyncio.create_task(self._talk(peer, self._talks)) if self._talks else None
         try:
             await self._listen(peer)
         finally:
@@ -90,9 +90,9 @@ class Application:
                 return
 
     @staticmethod
-    async def _talk(peer: RawPeer) -> None:
+    async def _talk(peer: RawPeer, opcode: int) -> None:
         while True:
-            peer.write_frame(TEXT, b"busy")
+            peer.write_frame(opcode, b"busy")
             await asyncio.sleep(0.002)
 
     def count(self, opcode: int) -> int:
@@ -334,21 +334,23 @@ class TestLife:
             assert sink.end is None
             await backend.close()
 
-    @pytest.mark.parametrize("system_tells", [True, False])
+    @pytest.mark.parametrize(
+        ("opcode", "system_tells"), [(TEXT, True), (TEXT, False), (PONG, False), (PING, False)]
+    )
     async def test_backend_that_keeps_sending_stays_connected(
-        self, monkeypatch: pytest.MonkeyPatch, *, system_tells: bool
+        self, monkeypatch: pytest.MonkeyPatch, opcode: int, *, system_tells: bool
     ) -> None:
         if not system_tells:  # only Linux knows when the last byte came
             monkeypatch.setattr("wsgw_core.websocket.endpoint.silence_of", lambda _: None)
-        application = Application(pongs=False, talks=True)
+        application = Application(pongs=False, talks=opcode)
         async with raw_server(application) as server:
-            backend = server.backend(EAGER, ping_timeout=1)
+            backend = server.backend(EAGER, ping_timeout=1, busy_timeout=1)
             connection, sink = await dial(backend)
             connection.send(as_message("A"))
             await application.until(1, PING)
             await asyncio.sleep(1.3)
             assert sink.end is None
-            assert len(sink.messages) > 20
+            assert len(sink.messages) > 20 or opcode != TEXT
             await backend.close()
 
     @pytest.mark.skipif(sys.platform != "linux", reason="needs TCP_INFO")
@@ -387,8 +389,8 @@ class TestLife:
             assert "no pong" in sink.end.reason
             await backend.close()
 
-    @pytest.mark.parametrize("talks", [True, False])
-    async def test_backend_whose_input_is_paused_is_not_dead(self, *, talks: bool) -> None:
+    @pytest.mark.parametrize("talks", [TEXT, None])
+    async def test_backend_whose_input_is_paused_is_not_dead(self, talks: int | None) -> None:
         application = Application(talks=talks, sends=[frame(TEXT, b"hello")])
         async with raw_server(application) as server:
             server.plain = None

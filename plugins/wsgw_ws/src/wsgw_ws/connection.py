@@ -239,8 +239,7 @@ class WebSocketConnection:
         self._heard = True
 
     def pong_received(self, payload: bytes, /) -> None:
-        """Takes an acknowledgement."""
-        self._heard = True
+        """Takes an acknowledgement; `heard` was called before."""
         self._first_ping = None
         self._pongs.ponged()
         now = self._clock.time()
