@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import zlib
 from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
+from websockets.uri import parse_uri
 from wsgw_ws.backend import WebSocketBackend
+from wsgw_ws.handshake import ClientHandshake
+from wsgw_ws.plain_request import PlainRequest
 from wsgw_ws.settings import WebSocketSettings
 
 from wsgw_core.api import (
@@ -663,3 +667,16 @@ async def test_list_header_with_too_many_elements_is_unusable(name: str, separat
     assert await unavailable(switching(*lines), None, UnusableAnswer) == (
         f"not a valid answer: {name} has too many elements"
     )
+
+
+@pytest.mark.parametrize("is_check", [False, True])
+async def test_failure_that_comes_as_a_dial_is_given_up_is_not_logged(
+    caplog: pytest.LogCaptureFixture, *, is_check: bool
+) -> None:
+    uri, settings = parse_uri("ws://a.test"), WebSocketSettings(url="ws://a.test")
+    dial = PlainRequest(uri) if is_check else ClientHandshake(uri, REQUEST, settings)
+    dial.answer.set_exception(BackendUnavailable("closed"))
+    dial.abort()
+    del dial
+    gc.collect()  # asyncio would log a failure that was not looked at
+    assert not caplog.records

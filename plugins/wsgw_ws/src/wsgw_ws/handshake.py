@@ -141,8 +141,7 @@ class ClientHandshake(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drops the connection, if there is one."""
-        if not self.answer.cancel() and not self.answer.cancelled():
-            self.answer.exception()  # else asyncio logs that the exception was never retrieved
+        self.answer.cancel()  # after a failure, asyncio then does not log that nobody looked at it
         if self._connected:
             self._connected = False
             self.transport.abort()
