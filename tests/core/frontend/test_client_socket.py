@@ -57,6 +57,15 @@ async def test_message_and_ping_change_the_activity(sent: int) -> None:
         assert watched.ponged_at is None
 
 
+async def test_ping_before_a_message_does_not_hide_it() -> None:
+    async with connected() as (bench, client, watched):
+        connection = await bench.backend.connection()
+        before = watched.activity
+        client.write(frame(PING) + frame(TEXT, b"A"))
+        await connection.until_received(1)
+        assert watched.activity != before
+
+
 async def test_pong_counts_and_does_not_change_the_activity() -> None:
     async with connected() as (_, client, watched):
         before, began = watched.activity, asyncio.get_running_loop().time()
