@@ -210,6 +210,7 @@ def test_a_flapping_backend_is_probed_less_and_less_often() -> None:
         assert outage.end()  # the probe was answered, and then the link is lost at once
     assert waits[0] == 0
     assert 0.15 < waits[1] < 0.35
+    assert 0.35 < waits[2] < 0.7
     assert all(0.7 < wait < 1.3 for wait in waits[3:])
     outage.proved()
     assert outage.begin(time, "lost")
