@@ -64,9 +64,10 @@ async def test_between_two_probes_dials_are_refused_at_once() -> None:
     probes: list[float] = []
     while now() < 20:
         begun = now()
-        with pytest.raises(NoBackend):
+        with pytest.raises(NoBackend) as refused:
             await bench.dial()
         assert now() == begun
+        assert refused.value.retry_after == 0
         if len(bench.backends[0].requests) > len(probes):
             probes.append(now())
         await asyncio.sleep(0.01)
