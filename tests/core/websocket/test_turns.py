@@ -432,6 +432,15 @@ class TestPings:
             bench.write((frame(raw.PING) * 9 + frame(raw.TEXT, b"A")) * 3)
             await bench.events.until_messages(3)
 
+    async def test_a_few_unread_pings_delay_no_message(self) -> None:
+        async with endpoint_bench(send_buffer=4096) as bench:
+            bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
+            while not bench.events.writability:
+                bench.endpoint.send(as_message("x" * 9000))
+                await asyncio.sleep(0)
+            bench.endpoint.data_received(frame(raw.PING) * 7 + frame(raw.TEXT, b"A"))
+            assert bench.events.messages == [as_message("A")]
+
     async def test_our_pings_do_not_accumulate(self) -> None:
         async with endpoint_bench(send_buffer=4096) as bench:
             bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
