@@ -327,7 +327,8 @@ class WebSocketConnection:
         if self._paused:  # a pong could not be read
             account.excuse(now)
         elif self._heard:
-            lived = now - (endpoint.silence() or 0.0)
+            silence = endpoint.silence()
+            lived = now if silence is None else now - silence
             account.excuse(lived)
             self._liveness.lived(lived)
         self._heard = False
