@@ -62,10 +62,9 @@ class Watchers:
             self._go_on(changed)
 
     def _go_on(self, changed: tuple[PooledBackend, ...]) -> None:
-        loop = asyncio.get_running_loop
         if self._round:
-            loop().call_soon(self._tell_some, changed)
+            asyncio.get_running_loop().call_soon(self._tell_some, changed)
         elif self._later:
-            loop().call_soon(self._begin_round)
+            asyncio.get_running_loop().call_soon(self._begin_round)
         else:
             self._is_telling = False

@@ -14,9 +14,8 @@ from ..backends.breaker import Breaker
 
 _MUCH_LONGER = 8  # times as long
 _LEAST_SILENCE = 0.1  # seconds
-_RISE = (
-    1.1  # factor by which one slow answer raises `_answered_in`: some of them mean a busy backend
-)
+# Factor by which one slow answer raises `_answered_in`: several of them mean a busy backend.
+_RISE = 1.1
 
 
 class NotDialled(Exception):

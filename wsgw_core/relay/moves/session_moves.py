@@ -155,7 +155,7 @@ class SessionMoves:
         """Closes the old connection; the backend may still send what it has."""
         session = self._session
         if session.backend_side.serving.take_end():
-            return  # ended before: that this is no answer to the close matters for what it means
+            return  # it had ended before; its end must not count as an answer to our close
         session.advance(Event.SETTLED)
         connection = session.backend_side.serving.connection
         connection.close(SESSION_MOVED.backend, _MOVED, CloseCause.SESSION_MOVES)
