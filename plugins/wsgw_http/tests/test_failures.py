@@ -371,7 +371,7 @@ async def test_request_timeout_is_retried(
         return web.Response(text="late")
 
     application.on_message = answer
-    gateway = await start_gateway(application, **FAST, **{"request-timeout": "200ms"})
+    gateway = await start_gateway(application, **FAST, **{"request-timeout": "2s"})
     async with connect(gateway.url) as client:
         await client.send("x")
         assert await client.recv() == "late"
