@@ -9,6 +9,7 @@ import sys
 LEAST_RATE = 256  # bytes a second; a client that takes less on average is closed as too slow
 
 # struct tcp_info of linux/tcp.h
+_RETRANSMITS = slice(2, 3)  # tcpi_retransmits, since the last acknowledgement
 _UNACKNOWLEDGED = slice(24, 28)  # tcpi_unacked, in segments
 _LAST_DATA_RECEIVED = slice(52, 56)  # tcpi_last_data_recv, in milliseconds
 _LAST_ACK_RECEIVED = slice(56, 60)  # tcpi_last_ack_recv, in milliseconds
@@ -42,11 +43,13 @@ def taken_from(transport: asyncio.Transport) -> int:
 def unacknowledged_for(transport: asyncio.BaseTransport) -> float:
     """Returns for how many seconds the peer's system has not acknowledged the bytes sent to it.
 
-    0: all bytes are acknowledged, or the gateway's system does not know. A system acknowledges at
-    once, whatever its processes do. If it does not, it is gone or the network loses the bytes.
+    0: all bytes are acknowledged, or were sent just now, or the gateway's system does not know. A
+    system acknowledges at once, whatever its processes do. If it does not, it is gone or the
+    network loses the bytes, and the gateway's system sends them again.
     """
     info = _tcp_info(transport, _LAST_ACK_RECEIVED.stop)
-    if info is None or not any(info[_UNACKNOWLEDGED]):
+    # The last acknowledgement may be old because nothing was sent for a while.
+    if info is None or not any(info[_UNACKNOWLEDGED]) or not any(info[_RETRANSMITS]):
         return 0.0
     return int.from_bytes(info[_LAST_ACK_RECEIVED], sys.byteorder) / 1000
 

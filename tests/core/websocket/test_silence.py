@@ -37,6 +37,10 @@ class Peer:
             while size:
                 size -= len(await loop.sock_recv(self._reading, min(size, 1 << 16)))
 
+    def acknowledge_later(self) -> None:
+        """Makes the peer's system acknowledge the next bytes as late as over a long way."""
+        self._reading.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+
 
 @pytest_asyncio.fixture
 async def peer() -> AsyncIterator[Peer]:
@@ -125,8 +129,24 @@ def test_silence_is_the_time_since_the_last_data_in_seconds(kernel: Kernel) -> N
     assert silence_of(kernel) == 40_000
 
 
+async def test_bytes_sent_after_a_pause_are_not_unacknowledged_since_before_it(peer: Peer) -> None:
+    peer.transport.write(b"x")
+    await peer.read(1)
+    await asyncio.sleep(0.5)
+    peer.acknowledge_later()
+    peer.transport.write(b"x")
+    assert unacknowledged_for(peer.transport) == 0
+
+
+def test_nothing_is_unacknowledged_if_no_segment_was_sent_again(kernel: Kernel) -> None:
+    kernel.info[:] = b"\xff" * kernel.SIZE
+    kernel.set(2, 1, 0)
+    assert unacknowledged_for(kernel) == 0
+
+
 def test_unacknowledged_is_the_time_since_the_last_acknowledgement(kernel: Kernel) -> None:
     kernel.info[:] = b"\xff" * kernel.SIZE
+    kernel.set(2, 1, 1)
     kernel.set(24, 4, 1)
     kernel.set(56, 4, 40_000_000)
     assert unacknowledged_for(kernel) == 40_000
