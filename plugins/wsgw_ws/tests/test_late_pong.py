@@ -269,6 +269,35 @@ class TestFrozen:
         connection.answer()
         await doubting
 
+    @on_virtual_clock
+    async def test_check_during_a_pause_of_the_process_is_no_evidence(self) -> None:
+        backend = Backend()
+        backend.answers_until = float("inf")
+        connection = Connection(backend)
+        doubting = asyncio.create_task(connection.live())
+        while not backend.checks:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.001)
+        cast("VirtualClockLoop", asyncio.get_running_loop()).wait(40)
+        await asyncio.sleep(5)
+        assert len(backend.checks) > 1
+        assert backend.counted("liveness_checks_failed") == 0
+        assert connection.died_at is None
+        connection.answer()
+        await doubting
+
+    @on_virtual_clock
+    async def test_freeze_during_a_pause_of_the_process_is_detected_after_it(self) -> None:
+        connection = Connection()
+        doubting = asyncio.create_task(connection.live())
+        while not connection.backend.checks:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.001)
+        cast("VirtualClockLoop", asyncio.get_running_loop()).wait(40)
+        again = now()
+        await doubting
+        assert connection.died_at is not None
+        assert connection.died_at <= again + TIMEOUT
+        assert connection.verdict is Verdict.DEAD
+
 
 class TestBusy:
     @on_virtual_clock

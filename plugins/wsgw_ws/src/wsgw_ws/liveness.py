@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _CHECK_SHARE = 0.4  # of the ping timeout; a check ends before the silence counts
 _SHORTEST_PAUSE = 0.25  # of the ping timeout, between two checks
+_DELAY = 0.1  # of the ping timeout; if a check ends this late, wsgw itself was delayed
 
 
 class Liveness:
@@ -89,13 +90,17 @@ class Liveness:
             await asyncio.gather(self._checking, return_exceptions=True)
 
     async def _ask(self) -> None:
+        ends = self._clock.time() + self._timeout * _CHECK_SHARE
         try:
             async with asyncio.timeout(self._timeout * _CHECK_SHARE):
                 await self._check()
         except OutOfResources:
             self._asked_at = None  # a fault of this machine says nothing about the backend
         except (BackendUnavailable, TimeoutError):
-            self._failed.value += 1
+            if self._clock.time() > ends + self._timeout * _DELAY:
+                self._asked_at = None  # as above: the answer may have come in time
+            else:
+                self._failed.value += 1
             self._listen()
         except Exception:
             self._logger.exception("fault in a liveness check")
