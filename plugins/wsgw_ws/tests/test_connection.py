@@ -235,7 +235,7 @@ class TestLife:
         application = Application()
         async with raw_server(application) as server:
             server.plain = None
-            backend = server.backend(EAGER, ping_timeout=0.3)
+            backend = server.backend(EAGER, ping_timeout=1.5)
             connection, sink = await dial(backend)
             connection.send(as_message("A"))
             await sink.until_delivered(1)
@@ -251,7 +251,7 @@ class TestLife:
         application = Application()
         async with raw_server(application) as server:
             server.plain = None
-            backend = server.backend({**EAGER, "ping-time": "20ms"}, ping_timeout=0.3)
+            backend = server.backend({**EAGER, "ping-time": "20ms"}, ping_timeout=1.5)
             connection, sink = await dial(backend)
             connection.send(as_message("A"))
             await sink.until_delivered(1)
@@ -264,32 +264,34 @@ class TestLife:
     async def test_busy_backend_keeps_its_connection_and_its_messages(self) -> None:
         application = Application(pongs=False)
         async with raw_server(application) as server:
-            backend = server.backend(EAGER, ping_timeout=0.3)
+            backend = server.backend(EAGER, ping_timeout=1.2)
             connection, sink = await dial(backend)
+            begun = time.monotonic()
             connection.send(as_message("A"))
             await application.until(1, PING)
-            await asyncio.sleep(1.5)
+            while len(server.plain_peers) < 5:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.01)
+            assert time.monotonic() - begun > 1.2  # the checks are not frequent
             assert sink.end is None
             assert sink.delivered_count == 0
-            assert 5 <= len(server.plain_peers) <= 20
             server.peers[0].write_frame(PONG, application.received[-1][1])
             await sink.until_delivered(1)
             await asyncio.sleep(0.1)
             asked = len(server.plain_peers)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1)
             assert len(server.plain_peers) == asked, "no check without a late pong"
             await backend.close()
 
     async def test_busy_backend_is_closed_after_busy_timeout(self) -> None:
         async with raw_server(Application(pongs=False)) as server:
-            backend = server.backend(EAGER, ping_timeout=0.2, busy_timeout=1)
+            backend = server.backend(EAGER, ping_timeout=1.5, busy_timeout=2.5)
             connection, sink = await dial(backend)
-            connection.send(as_message("A"))
             begun = time.monotonic()
+            connection.send(as_message("A"))
             close = await sink.until_closed()
-            assert time.monotonic() - begun > 0.9
+            assert time.monotonic() - begun > 2.4
             assert (close.code, close.abnormal) == (1006, True)
-            assert close.reason == "no pong for 1 s, though the backend lives"
+            assert close.reason == "no pong for 2.5 s, though the backend lives"
             assert server.counted("busy_timeouts") == 1
             await backend.close()
 
@@ -298,8 +300,8 @@ class TestLife:
             backend = server.backend(EAGER, ping_timeout=0.2, limits=Limits(close_timeout=1.5))
             connection, sink = await dial(backend)
             connection.send(as_message("A"))
-            connection.close(1000)
             begun = time.monotonic()
+            connection.close(1000)
             close = await sink.until_closed()
             assert time.monotonic() - begun > 1.4
             assert close.reason == "close timed out"
@@ -328,7 +330,7 @@ class TestLife:
     async def test_idle_backend_that_answers_pings_stays_connected(self) -> None:
         application = Application()
         async with raw_server(application) as server:
-            backend = server.backend({**EAGER, "ping-time": "20ms"}, ping_timeout=1)
+            backend = server.backend({**EAGER, "ping-time": "20ms"}, ping_timeout=5)
             _, sink = await dial(backend)
             await application.until(5, PING)
             assert sink.end is None
@@ -349,8 +351,9 @@ class TestLife:
             connection.send(as_message("A"))
             await application.until(1, PING)
             await asyncio.sleep(1.3)
+            if opcode == TEXT:
+                await sink.until_messages(21)
             assert sink.end is None
-            assert len(sink.messages) > 20 or opcode != TEXT
             await backend.close()
 
     @pytest.mark.skipif(sys.platform != "linux", reason="needs TCP_INFO")
