@@ -207,10 +207,11 @@ class TestBackends:
         green: ScriptedBackend,
     ) -> None:
         async with connect(gateway.url) as client:
-            await blue.connection()
+            old = await blue.connection()
             assert await operator.post("/backend/failover/green") == NO_ACTION
             assert await operator.post("/backend/failover/blue") == SUCCESS
             served = await green.connection()
+            await old.wait_closed()
             assert served.request is not None
             assert served.request.headers["X-Balancer-Reconnect"] == "1"
             await client.send("moved")
@@ -268,9 +269,10 @@ class TestBackends:
         green: ScriptedBackend,
     ) -> None:
         async with connect(gateway.url) as client:
-            await blue.connection()
+            old = await blue.connection()
             assert await operator.post("/backend/delete/blue") == SUCCESS
             served = await green.connection()
+            await old.wait_closed()
             await client.send("moved")
             assert await served.recv() == "moved"
             assert await operator.get("/backend/config/blue") == {}
@@ -294,7 +296,8 @@ class TestBackends:
             clients = [await stack.enter_async_context(connect(gateway.url)) for _ in range(250)]
             await operator.post(f"/backend/enable/{green.id}")
             assert await operator.post(f"/backend/delete/{blue.id}") == SUCCESS
-            await until(lambda: green.accepted == 250)
+            sessions = gateway.gateway.sessions
+            await until(lambda: all(each.backend_id == green.id for each in sessions))
             for client in clients:
                 await client.send("here")
                 assert await (await green.connection()).recv() == "here"

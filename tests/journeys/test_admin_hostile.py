@@ -24,11 +24,19 @@ POST = b"POST /backend/add HTTP/1.1\r\nHost: localhost\r\n"
 GETS = [call.path.replace("{id}", "x") for call in CALLS if call.method == "GET"]
 
 
+LIMITS: dict[str, Any] = {"max_body_bytes": 1000, "max_header_bytes": 4000}
+TIMEOUT = 60.0
+
+
 @pytest.fixture
 async def operator(gateway: RunningGateway, start_admin: StartAdmin) -> Operator:
-    return await start_admin(
-        gateway, read_timeout=0.5, write_timeout=0.5, max_body_bytes=1000, max_header_bytes=4000
-    )
+    return await start_admin(gateway, **LIMITS)
+
+
+@pytest.fixture
+async def hasty(gateway: RunningGateway, start_admin: StartAdmin) -> Operator:
+    """An API that soon closes connections; `operator` then asks the other one."""
+    return await start_admin(gateway, read_timeout=0.5, write_timeout=0.5, **LIMITS)
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -111,14 +119,14 @@ async def test_a_large_body_within_the_limit_is_taken(
     assert (answer.status, answer.json) == (200, {"result": "failed"})
 
 
-async def raw(operator: Operator, *parts: bytes, wait: float = 5.0) -> bytes:
+async def raw(operator: Operator, *parts: bytes) -> bytes:
     """Send bytes, and return all that comes until the connection is closed."""
     reader, writer = await asyncio.open_connection("127.0.0.1", operator.port)
     try:
         for part in parts:
             writer.write(part)
             await writer.drain()
-        async with asyncio.timeout(wait):
+        async with asyncio.timeout(TIMEOUT):
             return await reader.read()
     except ConnectionError:
         return b""
@@ -143,9 +151,9 @@ async def raw(operator: Operator, *parts: bytes, wait: float = 5.0) -> bytes:
     ],
 )
 async def test_malformed_http_is_refused_without_a_warning(
-    operator: Operator, head: bytes, caplog: pytest.LogCaptureFixture
+    operator: Operator, hasty: Operator, head: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = await raw(operator, head)
+    answer = await raw(hasty, head)
     assert b"Traceback" not in answer
     assert not answer or answer.split(b" ")[1] in (b"400", b"505"), answer
     assert (await operator.call("GET", "/healthz")).status == 200
@@ -160,8 +168,10 @@ async def test_malformed_http_is_refused_without_a_warning(
         b"POST /backend/add HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{",
     ],
 )
-async def test_connection_that_sends_slowly_is_closed(operator: Operator, beginning: bytes) -> None:
-    answer = await raw(operator, beginning, wait=20)
+async def test_connection_that_sends_slowly_is_closed(
+    operator: Operator, hasty: Operator, beginning: bytes
+) -> None:
+    answer = await raw(hasty, beginning)
     assert b"200 OK" not in answer
     metrics = (await operator.call("GET", "/metrics")).text
     assert re.search(r"^wsgw_admin_connections_dropped_total [1-9]", metrics, re.MULTILINE)
@@ -187,9 +197,11 @@ async def test_body_that_cannot_be_decoded_is_a_bad_request_and_no_fault(
     assert answer.endswith(b'"reason":"BadRequest"}')
 
 
-async def test_body_flood_is_cut_off_and_the_api_keeps_serving(operator: Operator) -> None:
+async def test_body_flood_is_cut_off_and_the_api_keeps_serving(
+    operator: Operator, hasty: Operator
+) -> None:
     head = b"POST /backend/add HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n"
-    answer = await raw(operator, head, *[b"x" * 65536] * 64, wait=20)
+    answer = await raw(hasty, head, *[b"x" * 65536] * 64)
     assert not answer or b"413" in answer
     assert (await operator.call("GET", "/healthz")).status == 200
 

@@ -357,7 +357,7 @@ class TestAllAreHostile:
         backends = [await start_raw(act, ONE) for _ in range(2)]
         gateway = await start_gateway(
             *(backend.entry() for backend in backends),
-            failover={"hold": "1s", "max-backoff": "300ms"},
+            failover={"hold": "3s", "max-backoff": "900ms"},
         )
         async with no_leaks(gateway):
             async with connect(gateway.url + ONE) as client:
@@ -365,10 +365,11 @@ class TestAllAreHostile:
                     await client.recv()
             assert client.close_code == 1013
             dials = sum(backend.asked[ONE] for backend in backends)
-            # the backoff starts at 25 to 50 ms and doubles up to 300 ms
+            # the backoff starts at 25 to 50 ms and doubles up to 900 ms
             assert 3 <= dials <= 12
-            assert gateway.count("failovers") == dials
-            assert gateway.count("ws_violations") == dials
+            answered = gateway.count("failovers")
+            assert answered in (dials, dials - 1)  # the hold time may end during a dial
+            assert gateway.count("ws_violations") == answered
 
     async def test_violations_after_an_acknowledgement_keep_the_backoff(
         self, start_gateway: StartGateway, start_raw: StartRaw

@@ -21,8 +21,8 @@ from .eventually import until
 # Other tests cover both event loops.
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
-_WORK = 3.0  # seconds
-_TIMEOUT = {"ping-timeout": "1s"}
+_WORK = 4.0  # seconds
+_TIMEOUT = {"ping-timeout": "2500ms"}  # a check of a busy backend may take 1 s
 END_TO_END = {"frontend": {"address": "127.0.0.1:0", "keepalive": "end-to-end"}}
 
 
@@ -225,7 +225,7 @@ async def test_backend_over_the_busy_timeout_loses_only_that_session(
     gateway = await start_gateway(
         blue.entry,
         {**green.entry, "priority": 2},
-        failover={"ping-timeout": "300ms", "busy-timeout": "1s"},
+        failover={"ping-timeout": "1500ms", "busy-timeout": "2500ms"},
         limits={"close-timeout": "1s"},
     )
     async with connect(gateway.url) as other, connect(gateway.url) as client:

@@ -114,7 +114,7 @@ async def test_gateway_is_configured_by_a_file(
                     "logging-level": "INFO",
                 },
                 "upstream": {"backends": [{"url": backend.url, "ping-time": "10s"}]},
-                "failover": {"hold": "300ms"},
+                "failover": {"hold": "2s"},
                 "limits": {"max-message-size": "2KiB"},
             }
         )

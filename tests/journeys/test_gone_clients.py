@@ -32,7 +32,7 @@ async def send_all(connection: ServerConnection, messages: list[bytes]) -> None:
 async def test_client_that_answers_no_ping_is_dropped_and_its_backend_closed(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
-    frontend = {"address": "127.0.0.1:0", "ping-time": "200ms", "ping-timeout": "200ms"}
+    frontend = {"address": "127.0.0.1:0", "ping-time": "200ms", "ping-timeout": "2s"}
     gateway = await start_gateway(backend, server={"frontend": frontend})
     async with connect(gateway.url, **OPTIONS) as lively, connect(gateway.url, **OPTIONS) as gone:
         connections = [await backend.connection(), await backend.connection()]
@@ -52,7 +52,7 @@ async def test_client_that_answers_no_ping_is_dropped_and_its_backend_closed(
 async def test_client_that_reads_nothing_is_closed_and_its_messages_delivered(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
-    limits = {"slow-client-timeout": "300ms", "close-timeout": "500ms"}
+    limits = {"slow-client-timeout": "1500ms", "close-timeout": "2s"}
     gateway = await start_gateway(backend, limits=limits)
     async with connect(gateway.url, **OPTIONS) as client:
         served = await backend.connection()
@@ -103,7 +103,7 @@ async def test_disabled_ping_and_slow_client_timeouts_close_no_client(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
     frontend = {"address": "127.0.0.1:0", "ping-time": "0", "ping-timeout": "1ms"}
-    limits = {"slow-client-timeout": 0, "client-idle-timeout": "600ms", "close-timeout": "100ms"}
+    limits = {"slow-client-timeout": 0, "client-idle-timeout": "2s", "close-timeout": "100ms"}
     gateway = await start_gateway(backend, server={"frontend": frontend}, limits=limits)
     async with connect(gateway.url, **OPTIONS) as client:
         served = await backend.connection()

@@ -235,7 +235,7 @@ async def test_decline_with_an_endless_body_is_passed_on(
     start_gateway: StartGateway, start_raw: StartRaw, name: str
 ) -> None:
     hostile = await start_raw(HALF_DECLINES[name], BOTH)
-    gateway = await start_gateway(hostile.entry(handshake_timeout="300ms"))
+    gateway = await start_gateway(hostile.entry(handshake_timeout="2s"))
     async with no_leaks(gateway), raw_client(gateway.host, gateway.port) as client:
         client.write(request(target=BOTH))
         assert (await client.answer()).status == 403

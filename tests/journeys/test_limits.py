@@ -123,7 +123,7 @@ class TestSessionsInAll:
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
         gateway = await start_gateway(
-            backend, limits={"max-sessions": 1, "handshake-timeout": "50ms"}
+            backend, limits={"max-sessions": 1, "handshake-timeout": "2s"}
         )
         await backend.down()
         for text, status in (("nonsense\r\n\r\n", 400), ("GET", 408), (request(), 502)):
@@ -294,7 +294,7 @@ class TestTime:
     async def test_session_is_closed_at_its_maximum_lifetime(
         self, start_gateway: StartGateway, backend: ScriptedBackend
     ) -> None:
-        gateway = await start_gateway(backend, limits={"max-session-life": "200ms"})
+        gateway = await start_gateway(backend, limits={"max-session-life": "2s"})
         async with connect(gateway.url, ping_interval=0.02) as client:
             served = await backend.connection()
             await works(client, served)

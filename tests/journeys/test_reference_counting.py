@@ -163,7 +163,7 @@ async def test_failed_tls_handshakes_leave_no_garbage(
 ) -> None:
     plain = await start_raw(answer, "/")
     entry = {"url": plain.url.replace("ws:", "wss:"), "breaker-threshold": -1}
-    gateway = await start_gateway(entry, failover={**ALONE, "dial-timeout": "50ms"})
+    gateway = await start_gateway(entry, failover={**ALONE, "dial-timeout": "300ms"})
     await check_leaves_no_garbage(gateway, refused(request()))
     encrypted = await start_gateway(plain.entry(), server=tls_files.frontend())
     await check_leaves_no_garbage(encrypted, refused(request()))

@@ -160,8 +160,8 @@ class TestFailoverOff:
             assert (await operator.call("POST", path)).status == HTTPStatus.NOT_IMPLEMENTED
             assert await operator.post("/backend/failover/blue") == SUCCESS
             assert await operator.post("/backend/failover/blue") == NO_ACTION
-            await echo_once(browser, await green.connection())
             await goes.wait_closed()
+            await echo_once(browser, await green.connection())
             assert await operator.post("/backend/drain/blue") == SUCCESS
             await echo_once(charger, stays)
 

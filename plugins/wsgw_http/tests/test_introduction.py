@@ -183,11 +183,11 @@ async def test_connect_event_that_another_application_may_have_is_marked(
     await other.start()
     first = {"url": application.url}
     if fault == "request timeout":
-        first["request-timeout"] = "300ms"
+        first["request-timeout"] = "2s"
     config = {
         "upstream": {"backends": [first, {"url": other.url, "priority": 2}]},
         "failover": {
-            "dial-timeout": "1s" if fault == "dial timeout" else "1h",
+            "dial-timeout": "2s" if fault == "dial timeout" else "1h",
             "hedge-after": "300ms" if fault == "hedged" else 0,
         },
     }
@@ -238,7 +238,7 @@ async def test_connect_event_after_one_that_was_never_sent_is_not_marked(
             ]
         },
         "failover": {
-            "dial-timeout": "300ms" if fault == "dial timeout" else "1h",
+            "dial-timeout": "2s" if fault == "dial timeout" else "1h",
             "hedge-after": "300ms" if fault == "hedged" else 0,
         },
     }
