@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 from . import first_collection, hangs, slow_first
 from .chaos.drill_property import DRILL
 
+# Until the tests are collected: what is loaded and collected stays.
+gc.disable()
+
 # A shell makes its background jobs ignore SIGINT, and the processes that tests start inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -42,10 +45,9 @@ settings.load_profile("tests")
 
 @pytest.hookimpl(trylast=True)  # after faulthandler's
 def pytest_configure(config: pytest.Config) -> None:
-    """Finds where a test hangs; turns garbage collection off while tests are collected."""
+    """Finds where a test hangs; makes one process compile for all."""
     hangs.configure(config)
     first_collection.configure(config)
-    gc.disable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,7 +1,8 @@
 """One process of a run compiles the tests; the others then read the compiled files.
 
 In a fresh checkout, compiling takes longer than the rest of collecting tests, and processes that
-begin together would all compile everything.
+begin together would all compile everything. So it is with hypothesis' tables of characters, which
+take three seconds: the process that starts the others makes them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis.strategies import text
 
 _FIRST = "gw0"
 _BOUND = 120.0  # seconds; a process that waits longer compiles too
@@ -28,6 +30,7 @@ class FirstCollection:
     @pytest.hookimpl(optionalhook=True)  # pytest-xdist's, as those below
     def pytest_configure_node(self, node: Any) -> None:
         """Tells a process which file shows that the first one has collected."""
+        text().validate()  # makes hypothesis' tables
         node.workerinput[_KEY] = str(self._over)
 
     @pytest.hookimpl(optionalhook=True)
