@@ -13,7 +13,7 @@ from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 from ..relay_bench import RelayBench
 
-SESSIONS, AT_ONCE = 4000, 50
+SESSIONS, AT_ONCE = 1000, 50
 
 
 class CrowdedBackend(FakeBackend):
