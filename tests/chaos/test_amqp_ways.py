@@ -15,7 +15,8 @@ from wsgw_drill.stage import Plan, Stage
 from wsgw_drill.target import Address, StockGateway
 from wsgw_drill.ways import WAYS
 
-SHORT = Plan(clients=8, load=Load(rate=20, smallest=64, largest=4096), breaks=1, calm=0.3, away=1)
+# A node takes seconds to start, and clients send meanwhile.
+SHORT = Plan(clients=8, load=Load(rate=10, smallest=64, largest=4096), breaks=1, calm=0.3, away=1)
 NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)
 
 

@@ -23,7 +23,10 @@ SHORT = Plan(clients=8, load=Load(rate=20, smallest=64, largest=16_384), breaks=
 # More load keeps two processors busy, and then tests only their speed.
 AT_MOST = {"herd": 400, "back-from-outage": 50}
 # One Python process serves all of its sessions, and can have a small share of a processor.
-SLOWER = {"herd": replace(SHORT, load=replace(SHORT.load, rate=1))}
+SLOWER = {
+    "herd": replace(SHORT, load=replace(SHORT.load, rate=1)),
+    "back-from-outage": replace(SHORT, load=replace(SHORT.load, rate=4)),
+}
 NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)
 BACKENDS = [Address("blue"), Address("green")]
 # A frozen backend is detected within a second, so that CI need not wait for five. Draining gets
@@ -57,7 +60,9 @@ def in_short(way: Way) -> Way:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", few_at_a_time(WAYS, alone=[*OTHERWISE, *ANSWERED]), ids=" ".join)
+@pytest.mark.parametrize(
+    "names", few_at_a_time(WAYS, alone=[*(OTHERWISE | SLOWER), *ANSWERED]), ids=" ".join
+)
 async def test_short_drill_loses_nothing_and_drops_no_client(
     names: tuple[str, ...], report: Callable[[Drill, Result], None]
 ) -> None:
