@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,6 +23,15 @@ ONE_READ = 256 * 1024  # what the event loop reads in one call
 PER_SESSION = LEDGER + 2 * (WRITE + ONE_READ + MESSAGE)
 FILLER = b"x" * (MESSAGE - 1)
 OPTIONS: dict[str, Any] = {"compression": None, "ping_interval": None, "close_timeout": 1}
+# The system's buffers grow to megabytes, which are not the gateway's, and would have to be filled.
+KERNEL = 64 * 1024
+
+
+def small(sock: socket.socket) -> socket.socket:
+    """Returns the socket, with small buffers in the system."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL)
+    return sock
 
 
 async def write_until_stuck(connection: Connection) -> None:
@@ -56,8 +66,9 @@ def resident(pid: int) -> int:
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[ServerProcess]:
-    async with serve(serve_one, "127.0.0.1", 0, **OPTIONS) as server:
-        port = server.sockets[0].getsockname()[1]
+    listening = small(socket.create_server(("127.0.0.1", 0)))
+    async with serve(serve_one, sock=listening, **OPTIONS):
+        port = listening.getsockname()[1]
         variables = {
             "BE_URLS": f"ws://127.0.0.1:{port}",
             "FE_ADDR": "127.0.0.1:0",
@@ -75,10 +86,14 @@ async def gateway() -> AsyncIterator[ServerProcess]:
 async def test_memory_stays_bounded_when_half_of_1000_sessions_never_read(
     gateway: ServerProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url = f"ws://127.0.0.1:{gateway.port}"
+    address = ("127.0.0.1", gateway.port)
+
+    async def open_one(path: str) -> ClientConnection:
+        sock = small(socket.create_connection(address))
+        return await connect(f"ws://{address[0]}:{address[1]}{path}", sock=sock, **OPTIONS)
 
     async def open_some(count: int, path: str) -> list[ClientConnection]:
-        return [await connect(url + path, **OPTIONS) for _ in range(count)]
+        return [await open_one(path) for _ in range(count)]
 
     talking = await open_some(SESSIONS // 2, "/echo")
     to_the_deaf = await open_some(SESSIONS // 4, "/deaf")
