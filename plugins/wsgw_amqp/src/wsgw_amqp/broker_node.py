@@ -140,24 +140,6 @@ class BrokerNode:
             raise NodeError(f"{expression}: {result.stdout}{result.stderr}")
         return result.stdout
 
-    def control(self, *arguments: str) -> str:
-        """Runs `rabbitmqctl`, which takes seconds, and returns its output.
-
-        Raises:
-            NodeError: the command fails.
-        """
-        result = subprocess.run(  # noqa: S603 - our own command
-            (_script("rabbitmqctl"), "-n", self._name, *arguments),
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_TIMEOUT,
-        )
-        if result.returncode:
-            raise NodeError(f"rabbitmqctl {arguments}: {result.stdout}{result.stderr}")
-        return result.stdout
-
     def _keep_name(self) -> None:
         """Uses the node name of an earlier run, which its data has."""
         file = self._folder / "name"
