@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from ..process.reload_answer import pending_answer
 from .config_option import config_option, load
 from .values import DURATION, WholeNumber
 
@@ -34,6 +33,8 @@ def reload(file: Path | None, pid: int, timeout: float) -> None:
     that the gateway also logs. The exit status is 1 if the reload has failed, or if the result is
     unknown: the gateway did not report it in time, or another process received it.
     """
+    from ..process.reload_answer import pending_answer  # noqa: PLC0415 - not needed for --help
+
     if not hasattr(signal, "SIGHUP"):
         raise click.UsageError("this system has no SIGHUP, which triggers a reload")
     load(file)
