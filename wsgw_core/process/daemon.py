@@ -11,11 +11,11 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..admin.server import AdminServer
 from ..api import ConfigurationError
 from ..config.address import Address
-from ..config.gateway_config import GatewayConfig
+from ..config.server_options import AdminOptions
 from ..file_limit import file_limit, raise_file_limit, session_capacity
 from ..gateway.gateway import Gateway
 from ..gateway.local_control import LocalControl
@@ -31,6 +31,9 @@ try:
     import uvloop
 except ImportError:  # not available for every platform
     uvloop = None  # type: ignore[assignment]  # checked where it is used
+
+if TYPE_CHECKING:
+    from ..admin.server import AdminServer
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
@@ -111,14 +114,10 @@ async def _start_and_stop(
     reloading: Reloading,
     watched: Path | None,
 ) -> None:
-    admin = AdminServer(
-        LocalControl(gateway, reloading.now),
-        loaded.config.server.admin,
-        gateway.metrics,
-        gateway.counters,
-    )
+    options = loaded.config.server.admin
+    admin = _admin_server(gateway, options, reloading) if options.enabled else None
     stop = asyncio.create_task(asked_to_stop.wait())
-    start = asyncio.create_task(_start(gateway, admin, loaded.config))
+    start = asyncio.create_task(_start(gateway, admin, options))
     for warning in option_warnings(loaded.config, loaded.specs, loaded.origins):
         _log.warning("%s", warning)
     try:
@@ -126,7 +125,7 @@ async def _start_and_stop(
         if start.done():
             start.result()
             _settle_garbage_collector()
-            _tell_start(gateway.addresses, admin.addresses, loaded.specs)
+            _tell_start(gateway, admin, loaded.specs)
             with reloading.on_demand(watched):
                 await stop
             await reloading.close()
@@ -139,11 +138,13 @@ async def _start_and_stop(
         # The start has failed and closed what it had opened; only its error is reported.
         with contextlib.suppress(Exception):
             await gateway.stop()
-        with contextlib.suppress(Exception):
-            await admin.stop()
+        if admin is not None:
+            with contextlib.suppress(Exception):
+                await admin.stop()
         raise
     await gateway.stop()
-    await admin.stop()
+    if admin is not None:
+        await admin.stop()
     _log.info("stopped")
 
 
@@ -151,28 +152,34 @@ class _AdminCannotListen(Exception):
     """The text says why."""
 
 
-async def _start(gateway: Gateway, admin: AdminServer, config: GatewayConfig) -> None:
+def _admin_server(gateway: Gateway, options: AdminOptions, reloading: Reloading) -> AdminServer:
+    from ..admin.server import AdminServer  # noqa: PLC0415 - a fifth of a start, for aiohttp
+
+    control = LocalControl(gateway, reloading.now)
+    return AdminServer(control, options, gateway.metrics, gateway.counters)
+
+
+async def _start(gateway: Gateway, admin: AdminServer | None, options: AdminOptions) -> None:
     async def start_admin() -> None:
-        if config.server.admin.enabled:
+        if admin is not None:
             try:
                 await admin.start()
             except OSError as error:
-                why = _why_not(error, config.server.admin.address)
+                why = _why_not(error, options.address)
                 raise _AdminCannotListen(f"{why} (server.admin.address)") from error
 
     await gateway.start(before_clients=start_admin)
 
 
-def _tell_start(
-    addresses: tuple[Address, ...], admin: tuple[Address, ...], specs: PluginSpecs
-) -> None:
+def _tell_start(gateway: Gateway, admin: AdminServer | None, specs: PluginSpecs) -> None:
     count = len(specs.all_backends)
-    where = ", ".join(map(str, addresses))
+    where = ", ".join(map(str, gateway.addresses))
     _tell(f"listening on {where}, {count} backend{'' if count == 1 else 's'}")
     for backend in specs.all_backends:
         whose = f" of route {backend.group}" if backend.group else ""
         _log.info("backend %s%s of kind %s", backend.id, whose, backend.registration.kind)
-    _log.info("admin API %s", f"on {', '.join(map(str, admin))}" if admin else "disabled")
+    on = f"on {', '.join(map(str, admin.addresses))}" if admin is not None else "disabled"
+    _log.info("admin API %s", on)
 
 
 def _tell(*lines: str) -> None:
