@@ -151,7 +151,10 @@ def tls_files(tmp_path: Path) -> TlsFiles:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
+def shop(
+    tmp_path: Path,
+    log_set_up_anew: None,  # noqa: ARG001 - commands that are called here set it up
+) -> Iterator[Shop]:
     with ExitStack() as cleanup:
         yield Shop(tmp_path, cleanup)
 

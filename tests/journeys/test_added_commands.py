@@ -25,10 +25,10 @@ def test_added_command_is_listed_and_runs(shop: Shop) -> None:
     shop.install("acme-count", "count", COUNT, group=GROUP)
 
     assert "count    Count something.\n" in shop.run("--help").stdout
-    assert "--by INTEGER" in shop.run("count", "--help").stdout
+    assert "--by INTEGER" in shop.call("count", "--help").stdout
     result = shop.run("count", "--by", "2")
     assert (result.returncode, result.stdout, result.stderr) == (0, "counted by 2\n", "")
-    assert "acme-count 9.9\n" in shop.run("version").stdout
+    assert "acme-count 9.9\n" in shop.call("version").stdout
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_unusable_command_reports_the_reason_when_called(
 ) -> None:
     shop.install("acme-count", "count", source, group=GROUP)
 
-    result = shop.run("count", *arguments)
+    result = shop.call("count", *arguments)
 
     assert (result.returncode, result.stdout) == (2, "")
     line = only_line(result.stderr)
@@ -60,11 +60,11 @@ def test_broken_command_does_not_affect_other_commands(shop: Shop) -> None:
     shop.install("acme-count", "count", BROKEN, group=GROUP)
     shop.install("acme", "fake", FAKE_PLUGIN)
 
-    shown = shop.run("--help")
+    shown = shop.call("--help")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "count    Unusable: run it to see why.\n" in shown.stdout
-    assert shop.run("check", BE_URLS="fake://a:1").returncode == 0
-    assert "acme-count 9.9\n" in shop.run("version").stdout
+    assert shop.call("check", BE_URLS="fake://a:1").returncode == 0
+    assert "acme-count 9.9\n" in shop.call("version").stdout
     imported = shop.run("run", "--help", PYTHONPROFILEIMPORTTIME="1").stderr
     assert "wsgw_core.cli.main" in imported
     assert "acme_count_module" not in imported
@@ -74,7 +74,7 @@ def test_command_added_by_two_distributions_is_refused(shop: Shop) -> None:
     for name in ("acme-count", "other-count"):
         shop.install(name, "count", COUNT, group=GROUP)
 
-    result = shop.run("count")
+    result = shop.call("count")
 
     assert result.returncode == 2
     assert only_line(result.stderr) == (
@@ -87,11 +87,11 @@ def test_added_command_cannot_replace_a_core_command(shop: Shop) -> None:
     shop.install("acme-count", "check", BROKEN, group=GROUP)
     shop.install("acme", "fake", FAKE_PLUGIN)
 
-    assert shop.run("check", BE_URLS="fake://a:1").returncode == 0
+    assert shop.call("check", BE_URLS="fake://a:1").returncode == 0
 
 
 def test_unknown_command_is_a_usage_error(shop: Shop) -> None:
-    result = shop.run("count")
+    result = shop.call("count")
 
     assert result.returncode == 2
     assert "No such command 'count'" in result.stderr

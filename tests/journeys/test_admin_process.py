@@ -118,9 +118,12 @@ async def test_admin_address_in_use_is_reported(run_gateway: Run) -> None:
 
 
 @one_loop
-async def test_admin_api_can_be_disabled(run_gateway: Run) -> None:
-    process = await run_gateway("server: {admin: false}")
+async def test_disabled_admin_api_is_not_imported(run_gateway: Run) -> None:
+    process = await run_gateway("server: {admin: false}", PYTHONPROFILEIMPORTTIME="1")
     await until(lambda: any("admin API disabled" in line for line in process.lines))
+    imported = {line.rpartition("|")[2].strip() for line in process.lines if "|" in line}
+    assert "wsgw_core.process.daemon" in imported
+    assert not imported & {"wsgw_core.admin", "aiohttp"}
 
 
 @one_loop

@@ -33,7 +33,7 @@ def test_check_prints_an_equivalent_configuration_file(fake: Shop) -> None:
     )
 
     first = fake.run("check", "-c", file, FE_ADDR=":1")
-    second = fake.run("check", "--config", fake.config(first.stdout))
+    second = fake.call("check", "--config", fake.config(first.stdout))
 
     assert (first.returncode, first.stderr) == (0, "")
     effective = yaml.safe_load(first.stdout)
@@ -43,7 +43,7 @@ def test_check_prints_an_equivalent_configuration_file(fake: Shop) -> None:
     assert [one["speed"] for one in effective["upstream"]["backends"]] == [9, 7]
     assert [one["id"] for one in effective["upstream"]["backends"]] == ["nowhere-invalid-1", "b"]
     assert yaml.safe_load(second.stdout) == effective
-    schema = json.loads(fake.run("schema").stdout)
+    schema = json.loads(fake.call("schema").stdout)
     Draft202012Validator(schema).validate(effective)
 
 
@@ -58,7 +58,7 @@ def test_check_reports_a_missing_tls_file_once(shop: Shop, scheme: str) -> None:
         """
     )
 
-    result = shop.run("check", "-c", file)
+    result = shop.call("check", "-c", file)
 
     assert result.returncode == 2
     assert result.stderr == (
@@ -139,13 +139,13 @@ def test_check_shows_the_settings_of_each_route_with_their_sources(fake: Shop) -
         """
     )
 
-    result = fake.run("check", "-c", file, WSGW_ROUTES__0__FAILOVER__STABLE="3s")
-    again = fake.run("check", "-c", fake.config(result.stdout))
+    result = fake.call("check", "-c", file, WSGW_ROUTES__0__FAILOVER__STABLE="3s")
+    again = fake.call("check", "-c", fake.config(result.stdout))
 
     assert (result.returncode, result.stderr) == (0, "")
     printed = yaml.safe_load(result.stdout)
     assert yaml.safe_load(again.stdout) == printed
-    Draft202012Validator(json.loads(fake.run("schema").stdout)).validate(printed)
+    Draft202012Validator(json.loads(fake.call("schema").stdout)).validate(printed)
     own, rest = printed["routes"]
     assert (own["paths"], own["hosts"], own["headers"]) == (
         ["/own/**", "/x"],
@@ -175,7 +175,7 @@ def test_check_shows_the_file_name_of_a_secret(fake: Shop) -> None:
     secret.write_text("hush\n")
     file = fake.config(f"upstream: {{backends: [{{url: 'fake://a:1', api-key-file: '{secret}'}}]}}")
 
-    result = fake.run("check", "-c", file)
+    result = fake.call("check", "-c", file)
 
     assert sources_in(result)[f"api-key-file: {secret}"] == f"{file}:1"
     assert "hush" not in result.stdout
@@ -184,7 +184,7 @@ def test_check_shows_the_file_name_of_a_secret(fake: Shop) -> None:
 def test_check_warns_of_keys_without_effect_with_their_place(fake: Shop) -> None:
     file = fake.config("server: {write-buffer-size: 4096}\n")
 
-    result = fake.run("check", "-c", file, BE_URLS="fake://a:1", FE_WRITE_TIMEOUT="3s")
+    result = fake.call("check", "-c", file, BE_URLS="fake://a:1", FE_WRITE_TIMEOUT="3s")
 
     assert result.returncode == 0
     assert "write-buffer-size: 4KiB" in result.stdout
@@ -208,7 +208,7 @@ def test_check_connect_probes_the_backends(fake: Shop) -> None:
         """
     )
 
-    unasked = fake.run("check", "-c", file)
+    unasked = fake.call("check", "-c", file)
     result = fake.run("check", "-c", file, "--connect")
 
     assert (unasked.returncode, unasked.stderr) == (0, "")
@@ -234,7 +234,7 @@ def test_check_connect_probes_the_backends_of_routes(fake: Shop) -> None:
         """
     )
 
-    result = fake.run("check", "-c", file, "--connect")
+    result = fake.call("check", "-c", file, "--connect")
 
     assert result.returncode == 1
     assert "wsgw: backend a-1 can be reached" in result.stderr
@@ -242,7 +242,7 @@ def test_check_connect_probes_the_backends_of_routes(fake: Shop) -> None:
 
 
 def test_check_connect_succeeds_when_all_backends_are_reachable(fake: Shop) -> None:
-    result = fake.run("check", "--connect", BE_URLS="fake://a:1")
+    result = fake.call("check", "--connect", BE_URLS="fake://a:1")
 
     assert result.returncode == 0
     assert "wsgw: backend a-1 can be reached" in result.stderr
@@ -260,7 +260,7 @@ def test_check_reports_all_problems_of_file_variables_and_plugins_at_once(fake: 
         """
     )
 
-    result = fake.run("check", "-c", file, FE_ADDR="nowhere")
+    result = fake.call("check", "-c", file, FE_ADDR="nowhere")
 
     told = [line.removeprefix("wsgw: ").partition(": ")[0] for line in result.stderr.splitlines()]
     assert result.returncode == 2
@@ -284,7 +284,7 @@ def test_warnings_are_in_the_order_of_the_lines(fake: Shop) -> None:
         """
     )
 
-    result = fake.run("check", "-c", file, BE_URL="ws://b:1")
+    result = fake.call("check", "-c", file, BE_URL="ws://b:1")
 
     first, *others = result.stderr.splitlines()
     assert result.returncode == 0
@@ -311,7 +311,7 @@ def test_check_masks_secrets(fake: Shop) -> None:
         """
     )
 
-    result = fake.run("check", "-c", file)
+    result = fake.call("check", "-c", file)
 
     [backend] = yaml.safe_load(result.stdout)["upstream"]["backends"]
     assert backend["url"] == "fake://joe:***@a:1/x?token=***&y=1"
@@ -330,7 +330,7 @@ def test_check_reports_each_problem_on_its_own_line(fake: Shop) -> None:
         """
     )
 
-    result = fake.run("check", "-c", file)
+    result = fake.call("check", "-c", file)
 
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.splitlines() == [
@@ -343,7 +343,7 @@ def test_check_reports_each_problem_on_its_own_line(fake: Shop) -> None:
 def test_file_option_is_accepted_in_each_spelling(fake: Shop, option: str) -> None:
     file = fake.config("upstream: {backends: [{url: 'fake://a:1', id: here}]}")
 
-    result = fake.run("check", *([option + file] if option.endswith("=") else [option, file]))
+    result = fake.call("check", *([option + file] if option.endswith("=") else [option, file]))
 
     assert (result.returncode, result.stderr) == (0, "")
     assert "id: here" in result.stdout
@@ -426,7 +426,7 @@ def test_check_makes_each_valve_once_and_reports_failures(fake: Shop) -> None:
         """
     )
 
-    result = fake.run("check", "-c", file)
+    result = fake.call("check", "-c", file)
 
     assert (result.returncode, result.stdout) == (2, "")
     lines = result.stderr.splitlines()
@@ -450,7 +450,7 @@ def test_check_does_not_open_the_objects_it_makes(fake: Shop) -> None:
     fake.install("words-plugin", "words", MADE_ONCE)
     file = fake.config("valves: [{kind: words}]\n")
 
-    result = fake.run("check", "-c", file, BE_URLS="fake://a:1")
+    result = fake.call("check", "-c", file, BE_URLS="fake://a:1")
 
     assert result.returncode == 0
     assert result.stderr.splitlines() == ["made "]
@@ -475,7 +475,7 @@ def test_check_warns_of_valves_that_fit_none_of_the_backends(shop: Shop) -> None
         """
     )
 
-    result = shop.run("check", "-c", file)
+    result = shop.call("check", "-c", file)
 
     assert result.returncode == 0
     assert result.stderr.splitlines() == [

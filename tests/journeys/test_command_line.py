@@ -51,7 +51,7 @@ def test_help_of_run_lists_wsbalancers_variables_with_type_and_default(shop: Sho
 def test_version_lists_core_python_libraries_and_plugins(shop: Shop) -> None:
     shop.install("acme", "fake", "raise RuntimeError('imported')")
 
-    result = shop.run("version")
+    result = shop.call("version")
 
     lines = dict(line.split(" ", 1) for line in result.stdout.splitlines())
     assert lines["wsgw-core"] == metadata.version("wsgw-core")
@@ -64,7 +64,7 @@ def test_version_lists_core_python_libraries_and_plugins(shop: Shop) -> None:
 def test_plugins_are_listed_without_importing_them(shop: Shop) -> None:
     shop.install("acme", "fake", "raise RuntimeError('imported')")
 
-    result = shop.run("plugins")
+    result = shop.call("plugins")
 
     assert result.returncode == 0
     assert re.search(r"^fake +acme +9\.9$", result.stdout, re.MULTILINE)
@@ -73,7 +73,7 @@ def test_plugins_are_listed_without_importing_them(shop: Shop) -> None:
 def test_plugins_reports_when_none_are_installed(shop: Shop) -> None:
     shop.hide_installed_plugins()
 
-    result = shop.run("plugins")
+    result = shop.call("plugins")
 
     assert (result.returncode, result.stdout) == (0, "")
     assert only_line(result.stderr) == "no plugins are installed"
@@ -92,7 +92,7 @@ def test_missing_scheme_is_reported_when_no_plugins_are_installed(shop: Shop, co
 def test_schema_has_options_of_plugins_and_omits_broken_ones(fake: Shop) -> None:
     fake.install("broken", "broken", "raise RuntimeError('out of\\nfeathers')")
 
-    result = fake.run("schema")
+    result = fake.call("schema")
 
     assert result.returncode == 0
     entry = json.loads(result.stdout)["$defs"]["backend-entry"]["anyOf"]
@@ -103,7 +103,7 @@ def test_schema_has_options_of_plugins_and_omits_broken_ones(fake: Shop) -> None
 def test_broken_plugin_is_reported_with_distribution_and_place(shop: Shop) -> None:
     shop.install("acme", "fake", "raise RuntimeError('out of\\nfeathers')")
 
-    result = shop.run("check", BE_URLS="fake://a:1")
+    result = shop.call("check", BE_URLS="fake://a:1")
 
     assert result.returncode == 2
     assert only_line(result.stderr) == (
@@ -118,7 +118,7 @@ def test_missing_plugin_does_not_hide_a_kind_of_the_wrong_role(fake: Shop) -> No
         "upstream: {backends: [{url: 'fake://a:1'}]}\ngates: [{kind: fake}, {kind: pigeon}]\n"
     )
 
-    result = fake.run("check", "-c", str(file))
+    result = fake.call("check", "-c", str(file))
 
     assert result.returncode == 2
     assert "gates[0].kind: no plugin registers gate kind 'fake'" in result.stderr
@@ -126,7 +126,7 @@ def test_missing_plugin_does_not_hide_a_kind_of_the_wrong_role(fake: Shop) -> No
 
 
 def test_url_in_wsbalancers_form_causes_a_warning(fake: Shop) -> None:
-    result = fake.run("check", BE_URLS="fake:localhost:9090")
+    result = fake.call("check", BE_URLS="fake:localhost:9090")
 
     assert result.returncode == 0
     assert "WARNING" in only_line(result.stderr)
@@ -134,7 +134,7 @@ def test_url_in_wsbalancers_form_causes_a_warning(fake: Shop) -> None:
 
 
 def test_unknown_option_is_a_usage_error(shop: Shop) -> None:
-    result = shop.run("run", "--port", "1")
+    result = shop.call("run", "--port", "1")
 
     assert result.returncode == 2
     assert "No such option" in result.stderr
@@ -142,7 +142,7 @@ def test_unknown_option_is_a_usage_error(shop: Shop) -> None:
 
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_file_without_option_is_refused_with_a_hint(shop: Shop, command: str) -> None:
-    result = shop.run(command, "wsgw.yaml")
+    result = shop.call(command, "wsgw.yaml")
 
     assert result.returncode == 2
     assert "name the file with -c FILE" in result.stderr
@@ -150,8 +150,8 @@ def test_file_without_option_is_refused_with_a_hint(shop: Shop, command: str) ->
 
 SHOW: list[Callable[[Shop], subprocess.CompletedProcess[str]]] = [
     lambda shop: shop.run("run", "-c", "/nowhere/wsgw.yaml"),
-    lambda shop: shop.run("check", "-c", str(shop.folder)),
-    lambda shop: shop.run("check", BE_URLS="x", FE_ADDR="y", LOG_LEVEL="z"),
+    lambda shop: shop.call("check", "-c", str(shop.folder)),
+    lambda shop: shop.call("check", BE_URLS="x", FE_ADDR="y", LOG_LEVEL="z"),
     lambda shop: shop.run("run"),
 ]
 
