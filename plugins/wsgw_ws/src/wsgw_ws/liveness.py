@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _CHECK_SHARE = 0.4  # of the ping timeout; a check ends before the silence counts
 _SHORTEST_PAUSE = 0.25  # of the ping timeout, between two checks
-_DELAY = 0.1  # of the ping timeout; if a check ends this late, wsgw itself was delayed
+_DELAY = 0.05  # of the ping timeout; if a check ends this late, wsgw itself was delayed
 
 
 class Liveness:
