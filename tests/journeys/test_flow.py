@@ -52,12 +52,12 @@ async def test_slow_backend_pauses_reading_of_its_client_and_loses_nothing(
         served.transport.pause_reading()
         sender = Sender(MUCH)
         sending = asyncio.create_task(sender.send_to(client))
+        await until(lambda: gateway.count("read_pauses"))
         await sender.wait_until_blocked()
         [session] = gateway.gateway.sessions
 
         assert sender.sent < MUCH
         assert session.unacknowledged * len(MESSAGE) < LEDGER
-        assert gateway.count("read_pauses") > 0
 
         served.transport.resume_reading()
         assert await receive_all(served) == list(range(MUCH))
