@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wsgw_core.admin.calls import CALLS
+from wsgw_core.admin.request_timeout import RequestTimeoutProtocol
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
 from .admin_operator import Operator, admin_operator
@@ -185,6 +186,26 @@ async def test_caller_that_leaves_before_its_body_is_a_bad_request(
     writer.write(POST + b"Content-Length: 50\r\n\r\n{")
     await writer.drain()
     writer.transport.abort()
+    await until(lambda: "BadRequest" in caplog.text)
+
+
+@pytest.mark.parametrize("path", [b"/backend/add", b"/session/send/x"])
+async def test_connection_dropped_at_the_moment_of_its_request_is_a_bad_request(
+    operator: Operator,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    path: bytes,
+) -> None:
+    receive = RequestTimeoutProtocol.data_received
+
+    def receive_and_drop(connection: RequestTimeoutProtocol, data: bytes) -> None:
+        receive(connection, data)
+        connection.drop()  # as at the end of the time for a request
+
+    monkeypatch.setattr(RequestTimeoutProtocol, "data_received", receive_and_drop)
+    caplog.set_level(logging.INFO, "wsgw")
+    head = POST.replace(b"/backend/add", path) + b"Content-Length: 50\r\n\r\n"
+    assert await raw(operator, head + b"{") == b""
     await until(lambda: "BadRequest" in caplog.text)
 
 

@@ -57,7 +57,7 @@ class Actions:
 
     async def _command(self, call: Call, request: web.Request) -> commands.Command:
         if call.name == "backends.add":
-            return self._addition(await request.read())
+            return self._addition(await _body(request))
         if call.name == "sessions.send":
             return await _message(request)
         return _BY_ID[call.name](request.match_info.get("id", ""))
@@ -73,8 +73,18 @@ class Actions:
         return commands.AddBackend(entry, route, self._may_name_files)
 
 
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except RuntimeError:
+        if request.transport is not None:
+            raise
+        # aiohttp's, if the connection was lost just before the call began
+        raise ConnectionResetError("connection closed before the body") from None
+
+
 async def _message(request: web.Request) -> commands.SendToClient:
-    session_id, body = request.match_info["id"], await request.read()
+    session_id, body = request.match_info["id"], await _body(request)
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if media_type == _BINARY:
         return commands.SendToClient(session_id, binary=body)
