@@ -154,8 +154,10 @@ async def test_three_kills_under_load_close_no_client(redis: RedisServer) -> Non
 @pytest.mark.slow
 async def test_one_slow_client_of_hundred_harms_no_other(redis: RedisServer) -> None:
     backend = {"id": "queue", "url": redis.url, "reply-buffer": "256KiB"}
+    # The slow client reads its close after the others have read all.
+    config = {"upstream": {"backends": [backend]}, "limits": {"close-timeout": "60s"}}
     async with (
-        running_gateway({"upstream": {"backends": [backend]}}) as gateway,
+        running_gateway(config) as gateway,
         Worker(redis.client) as worker,
         crowd(gateway.url, 99) as clients,
         connect(gateway.url, max_queue=1, ping_interval=None) as lazy,
