@@ -169,7 +169,9 @@ async def test_new_clients_get_503_while_the_memory_limit_is_reached(
             assert gateway.count("refused_memory") == 1
             thawed.set()
             await until(lambda: not held(gateway), "the client is read again")
-            assert (await status_of_a_newcomer(gateway))[0] == 101
+            while (status := (await status_of_a_newcomer(gateway))[0]) == 503:
+                pass  # what it still sends may reach the limit again
+            assert status == 101
     finally:
         thawed.set()
 
