@@ -1,5 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
+BUILDER := .venv/.builder
 STAMP := .venv/.installed
 RUNTIME := .venv/.runtime
 
@@ -11,9 +12,11 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 DISTRIBUTIONS := . $(PLUGINS) bundle
 PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS) bundle)
 EDITABLE := $(addprefix -e ./,$(PLUGINS) bundle)
-BUILDER := build/builder/.installed
 RECENT := 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
 PIP := -m pip --disable-pip-version-check
+# What is imported is compiled then, a fraction of what pip would compile. One hatchling builds all
+# of ours: with an environment of its own for each, that would be half of the installation.
+INSTALL := $(BIN)/python $(PIP) install --quiet --no-compile --no-build-isolation -c constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help dev demo services test test-all check format docs wheels test-wheels bench conformance drill soak fuzz mutants constraints clean
@@ -24,28 +27,25 @@ help:  ## list the targets
 
 dev: $(STAMP)  ## make .venv with everything installed for development
 
-$(STAMP): $(PROJECTS) constraints.txt | .venv/bin/python
+$(STAMP): $(PROJECTS) constraints.txt | $(BUILDER)
 	@echo 'installing wsgw and its tools for development into .venv: about a minute'
-	@$(BIN)/python $(PIP) install --quiet -c constraints.txt -e '.[dev]' $(EDITABLE)
+	@$(INSTALL) -e '.[dev]' $(EDITABLE)
 	@touch $@ $(RUNTIME)
 
 # What the demo needs: a fifth of the above.
-$(RUNTIME): $(PROJECTS) constraints.txt | .venv/bin/python
+$(RUNTIME): $(PROJECTS) constraints.txt | $(BUILDER)
 	@echo 'installing wsgw into .venv'
-	@$(BIN)/python $(PIP) install --quiet -c constraints.txt -e . $(EDITABLE)
+	@$(INSTALL) -e . $(EDITABLE)
+	@touch $@
+
+# What builds wheels and editable installs.
+$(BUILDER): constraints.txt | .venv/bin/python
+	@$(INSTALL) hatchling editables
 	@touch $@
 
 .venv/bin/python:
 	@$(PYTHON) -c $(RECENT)
 	@$(PYTHON) -m venv .venv
-
-# What builds wheels: a second beside the minutes of .venv.
-$(BUILDER): constraints.txt
-	@$(PYTHON) -c $(RECENT)
-	@rm -rf build/builder
-	@$(PYTHON) -m venv build/builder
-	@build/builder/bin/python $(PIP) install --quiet -c constraints.txt hatchling
-	@touch $@
 
 demo: $(RUNTIME)  ## run the gateway with two backends on this machine
 	$(BIN)/wsgw demo
@@ -85,7 +85,7 @@ docs: dev  ## make the site of the documentation in build/docs; a broken link or
 wheels: $(BUILDER)  ## build the wheel and the sdist of every distribution into dist/
 	rm -rf dist
 	set -e; for folder in $(DISTRIBUTIONS); do \
-	  (cd $$folder && $(CURDIR)/build/builder/bin/python -m hatchling build -d $(CURDIR)/dist -t sdist -t wheel); \
+	  (cd $$folder && $(CURDIR)/$(BIN)/python -m hatchling build -d $(CURDIR)/dist -t sdist -t wheel); \
 	done
 
 test-wheels: wheels  ## run the tests against the built wheels in a fresh environment
@@ -101,11 +101,11 @@ soak: dev  ## the same for 30 minutes: does the gateway grow? ARGS are for tests
 	$(BIN)/python -m tests.chaos.soak --json build/soak.json $(ARGS)
 
 fuzz: dev  ## fuzz the reading of what peers send; ARGS: a target and libFuzzer's options
-	$(BIN)/python $(PIP) install --quiet -c constraints.txt -e '.[fuzz]'
+	$(INSTALL) 'wsgw-core[fuzz]'
 	$(BIN)/python -m tests.fuzz.fuzz $(ARGS)
 
 mutants: dev  ## change the code in small ways: do the tests notice? ARGS are for tools/mutants.py
-	$(BIN)/python $(PIP) install --quiet -c constraints.txt -e '.[mutants]'
+	$(INSTALL) 'wsgw-core[mutants]'
 	$(BIN)/python tools/mutants.py $(ARGS)
 
 bench: dev  ## measure the gateway beside others; ARGS are for benchmarks/compare.py
