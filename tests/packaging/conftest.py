@@ -88,6 +88,11 @@ def projects(core: Project, plugins: list[Project], bundle: Project) -> list[Pro
 
 
 @pytest.fixture(scope="session")
+def examples() -> list[Project]:
+    return [_read(path.parent) for path in sorted(ROOT.glob("examples/*/pyproject.toml"))]
+
+
+@pytest.fixture(scope="session")
 def build() -> Callable[[Path, Path], None]:
     """Builds the wheel and the sdist of a folder into another folder."""
     return _build

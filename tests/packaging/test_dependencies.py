@@ -110,8 +110,10 @@ def test_plugins_declare_exactly_what_they_import(
         assert distributions_of(imported - {plugin.file_name}, projects) == set(runtime(plugin))
 
 
-def test_build_backend_has_the_same_pin_everywhere(projects: list[Project]) -> None:
-    assert {str(project.pyproject["build-system"]) for project in projects} == {
+def test_build_backend_has_the_same_pin_everywhere(
+    projects: list[Project], examples: list[Project]
+) -> None:
+    assert {str(project.pyproject["build-system"]) for project in [*projects, *examples]} == {
         str({"requires": ["hatchling>=1.27,<2"], "build-backend": "hatchling.build"})
     }
 
