@@ -38,9 +38,10 @@ $(RUNTIME): $(PROJECTS) constraints.txt | $(BUILDER)
 	@$(INSTALL) -e . $(EDITABLE)
 	@touch $@
 
-# What builds wheels and editable installs.
+# What builds wheels and editable installs; and a pip that reads an index in a third of the time of
+# the one that comes with Python 3.11.
 $(BUILDER): constraints.txt | .venv/bin/python
-	@$(INSTALL) hatchling editables
+	@$(INSTALL) pip==26.3 hatchling editables
 	@touch $@
 
 .venv/bin/python:
