@@ -164,7 +164,8 @@ async def test_operator_adds_and_deletes_a_discovered_name(
 
             assert await present() == {"spare": ""}
             moved = await backend.connection()
-            await until(lambda: gateway.count("moves"))
+            [session] = gateway.gateway.sessions
+            await until(lambda: session.backend_id == "spare")
             await client.send("to the spare one")
             heard = [await moved.recv()]
             if heard == ["where"]:  # not acknowledged yet

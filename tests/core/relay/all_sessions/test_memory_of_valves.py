@@ -13,6 +13,8 @@ from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
 from ..relay_bench import PassingValve, RelayBench, valve
 
+pytestmark = pytest.mark.usefixtures("quick_rounds")
+
 BOUND = 10_000
 ROUNDS = 1.0  # seconds in which there are several rounds
 

@@ -18,11 +18,7 @@ from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 from ..relay_bench import RelayBench
 
 BOUND = 10_000
-# Seconds of the virtual clock in which there is a round of the memory watch, although it rests 99
-# times as long as a round takes: one that logs a fault is slow on a busy machine. Three of them are
-# less than the minute after which a fault is logged again.
-A_ROUND = 15.0
-ROUNDS = 1.0  # the same for several rounds that log nothing
+ROUNDS = 1.0  # seconds in which there are several rounds of the memory watch
 
 
 class FaultError(Exception):
@@ -70,14 +66,6 @@ async def other_session(bench: RelayBench) -> tuple[Session, FakeClient]:
     session.start(client)
     await idle()
     return session, client
-
-
-async def until_used(watch: MemoryWatch, used: int) -> None:
-    """Waits until a round has found that sum, and for some more rounds."""
-    async with asyncio.timeout(A_ROUND):
-        while watch.used != used:  # noqa: ASYNC110 - there is no event
-            await asyncio.sleep(0.1)
-    await asyncio.sleep(ROUNDS)
 
 
 def pause(bench: RelayBench) -> None:
@@ -255,6 +243,7 @@ async def test_an_answer_that_cannot_be_read_is_a_failed_dial(name: str) -> None
         ("held_bytes", lambda: 1 << 99),
     ],
 )
+@pytest.mark.usefixtures("quick_rounds")
 @on_virtual_clock
 async def test_the_memory_watch_goes_on_without_a_value_that_it_cannot_read(
     name: str, fault: Callable[[], object], caplog: pytest.LogCaptureFixture
@@ -263,12 +252,14 @@ async def test_the_memory_watch_goes_on_without_a_value_that_it_cannot_read(
     watch = MemoryWatch(bench.table, BOUND, 1000, lambda: 0, bench.table.closing, bench.counters)
     watch.start(asyncio.get_running_loop())
     bench.client.held_bytes = 700
-    await until_used(watch, 700)
+    await asyncio.sleep(ROUNDS)
+    assert watch.used == 700
     bench.client.held_bytes = BOUND  # the session is paused, too
-    await until_used(watch, BOUND)
+    await asyncio.sleep(ROUNDS)
+    assert watch.used == BOUND
     assert bench.counters.memory_holds.value
     bench.client.held_bytes = 0
-    await until_used(watch, 0)
+    await asyncio.sleep(ROUNDS)
     assert (watch.used, watch.paused) == (0, 0)
     watch.stop()
     [line] = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
