@@ -42,7 +42,16 @@ JOURNEYS = (
     "wsbalancer_files",
 )
 # What these tests import or start; the extra `dev` has a hundred packages more.
-TOOLS = ("hatchling", "hypothesis", "nats-py", "ocpp", "pytest-asyncio", "pytest-xdist", "trustme")
+TOOLS = (
+    "aio-pika",
+    "hatchling",
+    "hypothesis",
+    "nats-py",
+    "ocpp",
+    "pytest-asyncio",
+    "pytest-xdist",
+    "trustme",
+)
 
 IMPORT_ALL = f"""\
 import importlib, pathlib, pkgutil, sys
