@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key  # the only way to say where to
 
-_BOUND = 200.0  # seconds; more than any test takes, and less than faulthandler's bound
+_BOUND = 300.0  # seconds; more than any test takes, and less than faulthandler's bound
 _PROCESSOR_BOUND = 60.0  # seconds of processor time; no test takes more than ten
 _FOLDER = "stacks"  # key of what a process is told
 
