@@ -42,6 +42,9 @@ if os.environ["PYTEST_XDIST_WORKER"] == "gw0":
 
 @pytest.fixture
 def tried(tmp_path: Path, pytestconfig: pytest.Config) -> Path:
+    tables = pytestconfig.rootpath / ".hypothesis"
+    tables.mkdir(exist_ok=True)
+    (tmp_path / ".hypothesis").symlink_to(tables)  # making them takes seconds
     (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {pytestconfig.rootpath}\n")
     (tmp_path / "conftest.py").write_text(CONFTEST)
     for name in "ab":

@@ -9,9 +9,14 @@ from .slow_first import dealt
 
 
 class Item:
-    def __init__(self, number: int, *marks: str) -> None:
+    def __init__(self, number: int, *marks: str, module: int = 0) -> None:
         self.number = number
         self.marks = marks
+        self.module = module
+
+    @property
+    def nodeid(self) -> str:
+        return f"test_{self.module}.py::test_something[{self.number}]"
 
     @property
     def slow(self) -> bool:
@@ -57,6 +62,20 @@ def test_processes_do_not_begin_with_neighbours() -> None:
     first = sorted(piece[0].number for piece in pieces(items, 8))
 
     assert min(after - before for before, after in pairwise(first)) > 1
+
+
+def test_each_process_has_whole_modules_and_small_ones_first() -> None:
+    sizes = [70, 60, 50, *[4] * 20, *[1] * 20]
+    modules = [module for module, size in enumerate(sizes) for _ in range(size)]
+    items = [Item(number, module=module) for number, module in enumerate(modules)]
+
+    found = [[item.module for item in piece] for piece in pieces(items, 4)]
+
+    for piece in found:
+        seen = [sizes[module] for module in dict.fromkeys(piece)]
+        assert seen[:10] == [1] * 5 + [4] * 5
+        assert seen[10] >= 50
+    assert sum(len(set(piece)) for piece in found) <= len(sizes) + 4
 
 
 def test_few_processes_begin_with_tests_that_share_a_start() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -16,7 +17,7 @@ from wsgw_core.testing.running_gateway import RunningGateway
 
 from .admin_operator import FAILED, NO_ACTION, SUCCESS, Operator
 from .conftest import StartAdmin, StartBackend, StartGateway
-from .eventually import until
+from .eventually import TIMEOUT, until
 from .scripted_backend import ScriptedBackend
 
 # Nothing in here depends on the event loop.
@@ -281,6 +282,28 @@ class TestBackends:
             assert [row["id"] for row in await operator.get("/backend/list")] == ["green"]
             body = json.dumps({"url": blue.url, "id": "blue"})
             assert await operator.post("/backend/add", data=body) == SUCCESS
+
+    async def test_nothing_is_kept_of_deleted_backends(
+        self, gateway: RunningGateway, operator: Operator, start_backend: StartBackend
+    ) -> None:
+        passing = await start_backend()
+        for backend_id in ("blue", "green"):
+            await operator.post(f"/backend/delete/{backend_id}")
+        for number in range(3):
+            body = json.dumps({"url": passing.url, "id": f"passing-{number}"})
+            assert await operator.post("/backend/add", data=body) == SUCCESS
+            async with connect(gateway.url) as client:
+                served = await passing.connection()
+                await client.send("hello")
+                assert await served.recv() == "hello"
+            await served.wait_closed()
+            assert "passing" in (await operator.call("GET", "/metrics")).text
+            assert await operator.post(f"/backend/delete/passing-{number}") == SUCCESS
+
+        async with asyncio.timeout(TIMEOUT):
+            while "passing" in (await operator.call("GET", "/metrics")).text:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.01)
+        assert not [name for name in logging.root.manager.loggerDict if "passing" in name]
 
     async def test_deleting_a_backend_with_250_sessions_drops_none(
         self,

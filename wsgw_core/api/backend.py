@@ -335,7 +335,7 @@ class BackendContext:
         ping_timeout: a backend that leaves a ping unanswered for so many seconds is lost.
         busy_timeout: the same for one connection while the backend answers other connections: its
             application may be busy. Not below `ping_timeout`.
-        logger: for events, never for messages.
+        logger: for events, never for messages; its records have the field `backend`.
         metrics: counters that are shown beside the gateway's own.
         read_batch: for connections that write to a stream of their own; see ReadBatch.
         resolver: looks up names and connects; see Resolver.

@@ -34,6 +34,7 @@ _SIZE = re.compile(
 )
 _POWERS = {"k": 1, "m": 2, "g": 3}
 _NO_DURATION = "not a duration such as 10s, 1m30s or 250ms"
+_SHORTEST = 0.001  # timers are not finer: with less, what is done regularly would never pause
 _LONGEST = 1e9  # 31 years; a larger number was meant as nanoseconds
 
 
@@ -41,7 +42,8 @@ def parse_duration(value: Any) -> Any:
     """Returns the seconds of `10s`, `1m30s`, `250ms`, or of a number.
 
     Raises:
-        ValueError: the value is anything else, or more than 31 years.
+        ValueError: the value is anything else, less than a millisecond but not 0, or more than 31
+            years.
     """
     if isinstance(value, str):
         text = value.strip()
@@ -54,6 +56,8 @@ def parse_duration(value: Any) -> Any:
             raise ValueError(_NO_DURATION)
     if isinstance(value, bool):
         raise ValueError(_NO_DURATION)
+    if isinstance(value, (int, float)) and 0 < value < _SHORTEST:
+        raise ValueError("too short; the shortest duration is 1ms")
     if isinstance(value, (int, float)) and value > _LONGEST:
         raise ValueError("too long; a number without a unit counts seconds, write 10s or 250ms")
     return value

@@ -14,7 +14,7 @@ from .client_socket import ClientSocket
 
 _PONG_ARRIVES = 0.1  # maximum seconds between the arrival of a pong and its reading
 _ROUNDS = 8  # rounds in the shortest of the configured times
-_LONGEST_WAIT = 5.0  # seconds between two rounds
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.005, 5.0  # seconds between two rounds
 _AT_ONCE = 500  # clients checked in one turn of the loop
 
 
@@ -59,7 +59,8 @@ class ClientTimeouts:
         if ping_time is not None:
             bounds.append(ping_timeout)
         times = [time for time in bounds if time is not None]
-        self._wait = min(_LONGEST_WAIT, min(times) / _ROUNDS) if times else None
+        wait = min(times, default=0.0) / _ROUNDS
+        self._wait = min(max(wait, _SHORTEST_WAIT), _LONGEST_WAIT) if times else None
         self._watched: dict[ClientSocket, _Watched] = {}
         self._next: asyncio.Handle | None = None
 

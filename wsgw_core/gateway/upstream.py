@@ -11,6 +11,7 @@ from ..api import BackendContext, ConfigurationError, Metrics, ReadBatch
 from ..config.gateway_config import GatewayConfig
 from ..metrics.counters import GatewayCounters
 from ..plugins.plugin_specs import BackendSpec
+from ..pool.backends.backend_logger import BackendLogger
 from ..pool.backends.backend_pool import BackendPool, PooledBackend
 from ..pool.backends.health import HealthChecks
 from ..pool.backends.whole_backend import WholeBackend
@@ -271,7 +272,7 @@ class Upstream:
             limits=config.limits.for_plugins(),
             ping_timeout=failover.ping_timeout,
             busy_timeout=failover.busy_bound,
-            logger=self._logger.getChild(spec.id),
+            logger=BackendLogger(self._logger, spec.id),
             metrics=self._metrics.of(spec.registration.kind, backend=spec.id),
             read_batch=self._read_batch,
             resolver=self._resolver,

@@ -163,6 +163,16 @@ class TestIdle:
         pinger.close()
 
     @on_virtual_clock
+    async def test_rounds_have_pauses_with_the_shortest_ping_time(self) -> None:
+        clock = CountingClock()
+        pinger, asked = new_pinger(ping_time=0.001, clock=clock), Asked()
+        pinger.add(asked.connection)
+        await asyncio.sleep(1)
+        assert 100 < clock.timers <= 201
+        assert len(asked.kept_alive) > 100
+        pinger.close()
+
+    @on_virtual_clock
     async def test_removed_connection_is_not_pinged(self) -> None:
         pinger, asked = new_pinger(), Asked()
         pinger.add(asked.connection)

@@ -137,7 +137,8 @@ async def test_frozen_backend_is_not_reported_as_answering_no_pings() -> None:
 async def test_late_pongs_on_many_connections_are_not_reported_as_missing(*, talks: bool) -> None:
     peers = Peers(talks=talks)
     async with raw_server(peers) as server:
-        backend = server.backend({**REFUSE, "ping-time": "20ms"}, ping_timeout=1)
+        timing = {"ack-interval": "20ms", "ping-time": "20ms"}
+        backend = server.backend({**REFUSE, **timing}, ping_timeout=1)
         dialled = [await dial(backend) for _ in range(5)]
         for connection, _ in dialled:
             connection.send(as_message("A"))

@@ -237,6 +237,13 @@ class TestTimers:
         assert client.closed
 
     @on_virtual_clock
+    async def test_rounds_have_pauses_with_the_shortest_timeout(self) -> None:
+        bench = Bench(idle_timeout=0.001)
+        await asyncio.sleep(1)
+        [(when, _, _)] = bench.clients[0].closed
+        assert when == pytest.approx(0.005)
+
+    @on_virtual_clock
     async def test_a_client_may_leave_during_a_round(self) -> None:
         """Closing one client may end others at once."""
         bench = Bench(3, idle_timeout=8)

@@ -1,6 +1,7 @@
 """The backends of one gateway, each with its state.
 
 backend_pool    the backends; each knows its group
+backend_logger  logs what the plugin of a backend reports
 guarded_connection   a plugin's connection whose faults concern only its own session
 turn            a backend's turn to be dialled; it returns the turn if it was not dialled
 health          probes backends without a session

@@ -21,6 +21,7 @@ from ...masking import masked_text
 from ...metrics.counters import GatewayCounters
 from ...plugins.factories import make_plugin
 from ...plugins.plugin_specs import BackendSpec, PluginSpecs
+from ..backends.backend_logger import BackendLogger
 from ..backends.whole_backend import ServedSession, WholeBackend
 from .system_resolver import SystemResolver
 
@@ -80,7 +81,7 @@ async def _probe(config: GatewayConfig, spec: BackendSpec, resolver: SystemResol
         limits=config.limits.for_plugins(),
         ping_timeout=failover.ping_timeout,
         busy_timeout=failover.busy_bound,
-        logger=_log.getChild(spec.id),
+        logger=BackendLogger(_log, spec.id),
         metrics=Metrics(),
         read_batch=ReadBatch(),
         resolver=resolver,

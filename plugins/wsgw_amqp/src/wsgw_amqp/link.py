@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SILENT_HEARTBEATS = 1.5  # and up to half of one more until the next look
 _LOOKS = 4  # looks in the shortest timeout
+_SHORTEST_PAUSE = 0.005  # seconds between two looks
 
 
 class AmqpLink:
@@ -147,4 +148,5 @@ class AmqpLink:
             self._lose(f"the broker blocks the link: {self.publishing.blocked}")
             return
         times = [settings.heartbeat, settings.confirm_timeout, bound or settings.heartbeat]
-        self._watching = self._clock.call_later(min(times) / _LOOKS, self._watch)
+        pause = max(min(times) / _LOOKS, _SHORTEST_PAUSE)
+        self._watching = self._clock.call_later(pause, self._watch)

@@ -18,6 +18,7 @@ Reply = Any
 Take = Callable[[list[Reply]], object]
 
 _LOOKS = 4  # per timeout
+_SHORTEST_PAUSE = 0.005  # seconds between two looks
 _MISSING = object()
 pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
 """Returns a command in the format of the protocol; its parts are bytes, texts and numbers."""
@@ -101,7 +102,7 @@ class Line(asyncio.Protocol):
         self.on_pushed: Callable[[list[Reply]], object] | None = None
         self._clock = clock
         self._command_timeout = command_timeout
-        self._pause = min(command_timeout, health_interval) / _LOOKS
+        self._pause = max(min(command_timeout, health_interval) / _LOOKS, _SHORTEST_PAUSE)
         self._max_looks = self._looks_in(command_timeout)
         self._health_looks = self._looks_in(health_interval)
         self._looks = 0  # since the last bytes of the server, or the first command after a pause

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _TURNS_PER_SECOND = 500  # of all busy connections together
 _LONGEST_INTERVAL = 1.0
 _SWEEPS = 64  # rounds over the idle connections in one ping time
+_SHORTEST_PAUSE = 0.005  # between two rounds
 
 
 class Pinger:
@@ -42,6 +43,7 @@ class Pinger:
         self._logger = logger
         self._ack_interval = ack_interval
         self._ping_time = ping_time
+        self._pause = max(ping_time / _SWEEPS, _SHORTEST_PAUSE)
         self._busy: deque[WebSocketConnection] = deque()
         self._ticking: asyncio.TimerHandle | None = None
         self._due: dict[WebSocketConnection, float] = {}
@@ -53,7 +55,7 @@ class Pinger:
         first = random.uniform(0.5, 1) * self._ping_time  # noqa: S311 - not a secret
         self._due[connection] = self._clock.time() + first
         if self._sweeping is None:
-            self._sweeping = self._clock.call_later(self._ping_time / _SWEEPS, self._sweep)
+            self._sweeping = self._clock.call_later(self._pause, self._sweep)
 
     def remove(self, connection: WebSocketConnection) -> None:
         """Stops pinging an idle connection."""
@@ -94,9 +96,7 @@ class Pinger:
             self._due[connection] = now + self._ping_time
             with self._fault_of_one(connection):
                 connection.keep_alive(now)
-        self._sweeping = (
-            self._clock.call_later(self._ping_time / _SWEEPS, self._sweep) if self._due else None
-        )
+        self._sweeping = self._clock.call_later(self._pause, self._sweep) if self._due else None
 
     @contextmanager
     def _fault_of_one(self, connection: WebSocketConnection) -> Iterator[None]:
