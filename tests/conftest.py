@@ -24,10 +24,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Clients connect directly; websockets would search the whole environment for a proxy for each.
 vars(websockets.asyncio.client)["get_proxy"] = lambda _: None
 
-# Most tests wait: for sockets, processes and timeouts. But each worker has to collect them all, and
-# with four for each processor every test costs a sixth more.
-_WORKERS_PER_PROCESSOR = 3
-_MOST_WORKERS = 12
+# Most tests wait: for sockets, processes and timeouts. But each worker has to collect them all.
+_WORKERS_PER_PROCESSOR = 4
+_MOST_WORKERS = 16
 
 # With so many processes, an example's time says little; a hanging one is still found.
 # Each run tries the same examples, so that only a change can make it fail. For other and more
