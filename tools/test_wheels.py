@@ -26,6 +26,7 @@ DIST = ROOT / "dist"
 WORK = ROOT / "build" / "test-wheels"
 BIN = WORK / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
 TESTS = WORK / "tests-only"
+PYTEST = (BIN / "pytest", "-n", "auto", "--dist", "worksteal")
 
 # Of the other tests, none shows how the wheels are built.
 PLUGINS = ("contract", "examples")
@@ -111,7 +112,7 @@ def test_examples() -> None:
     pip_install("--no-build-isolation", *map(str, examples))
     for example in examples:
         shutil.copytree(example / "tests", TESTS / "examples" / example.name / "tests")
-    run(BIN / "pytest", "-n", "auto", "--dist", "worksteal", "examples")
+    run(*PYTEST, "examples")
 
 
 def main() -> None:
@@ -129,14 +130,14 @@ def main() -> None:
     run(BIN / "wsgw", "--help")
 
     pip_install(*TOOLS)
-    run(BIN / "pytest", *(f"tests/core/{name}" for name in CORE))
+    run(*PYTEST, *(f"tests/core/{name}" for name in CORE))
     test_examples()
 
     # pip 23.2 does not match an extra with a constraint that is an address, unless both have it.
     pip_install(f"wsgw[amqp,http,redis,valves] @ {wheels['wsgw']}")
     run(BIN / "wsgw", "plugins")
     journeys = [f"tests/journeys/test_{name}.py" for name in JOURNEYS]
-    run(BIN / "pytest", "-n", "auto", "--dist", "worksteal", *journeys, *plugin_tests)
+    run(*PYTEST, *journeys, *plugin_tests)
 
     run(BIN / "wsgw", "new", "valve", "rate-limit", "--into", WORK)
     new = WORK / "wsgw-rate-limit"
