@@ -286,6 +286,16 @@ class TestFrozen:
         await doubting
 
     @on_virtual_clock
+    async def test_pause_of_the_process_before_a_check_begins_is_no_evidence(self) -> None:
+        liveness = Backend().liveness
+        liveness.ask(now())
+        cast("VirtualClockLoop", asyncio.get_running_loop()).wait(40)
+        assert liveness.silent_for(now()) == TIMEOUT / 2
+        await asyncio.sleep(1)
+        assert liveness.silent_for(now()) == TIMEOUT / 2 + 1
+        await liveness.close()
+
+    @on_virtual_clock
     async def test_freeze_during_a_pause_of_the_process_is_detected_after_it(self) -> None:
         connection = Connection()
         doubting = asyncio.create_task(connection.live())
@@ -392,6 +402,7 @@ class TestBusy:
         backend = Backend()
         began = now()
         backend.liveness.ask(began)
+        await asyncio.sleep(0)
         backend.liveness.lived(began)
         assert backend.liveness.silent_for(began + TIMEOUT - 1) == TIMEOUT - 1
         backend.liveness.lived(began + 1)

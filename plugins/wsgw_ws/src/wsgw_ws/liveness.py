@@ -78,8 +78,6 @@ class Liveness:
         """Starts a check, unless one is running or has just ended."""
         if self._checking is None and now >= self._next:
             self._next = now + self._timeout * _SHORTEST_PAUSE
-            if self._asked_at is None:
-                self._asked_at = now
             self._checks.value += 1
             self._checking = asyncio.get_running_loop().create_task(self._ask())
 
@@ -90,7 +88,10 @@ class Liveness:
             await asyncio.gather(self._checking, return_exceptions=True)
 
     async def _ask(self) -> None:
-        ends = self._clock.time() + self._timeout * _CHECK_SHARE
+        begins = self._clock.time()  # wsgw may have been delayed since it decided to ask
+        ends = begins + self._timeout * _CHECK_SHARE
+        if self._asked_at is None:
+            self._asked_at = begins
         try:
             async with asyncio.timeout(self._timeout * _CHECK_SHARE):
                 await self._check()
