@@ -25,6 +25,7 @@ _shorten = reprlib.Repr()
 _shorten.maxstring = _shorten.maxother = _LONGEST
 _shorten.maxlevel = 2
 
+_ALLOWS = ", allowed: "
 _PLAIN_KEY = re.compile(r"[\w-]+\Z")
 
 # Clearer descriptions than pydantic's of what a value should be.
@@ -204,11 +205,18 @@ def validation_errors(
         The texts, each with its key path in the model. Values read from a secret file are hidden.
     """
     origins = origins or Origins()
-    return [
-        (_without_key_mark(details["loc"]), _describe(details, model, origins, prefix))
-        for details in error.errors(include_url=False)
-        if not _is_echo(details)
-    ]
+    found: list[tuple[KeyPath, str]] = []
+    for details in error.errors(include_url=False):
+        if _is_echo(details):
+            continue
+        location = _without_alternatives(details["loc"], model)
+        path = _without_key_mark(location)
+        text = _describe({**details, "loc": location}, model, origins, prefix)
+        if len(location) < len(details["loc"]) and found and found[-1][0] == path:
+            found[-1] = path, f"{found[-1][1]} or {text.rpartition(_ALLOWS)[2]}"
+        else:
+            found.append((path, text))
+    return found
 
 
 def known_keys(model: type[BaseModel]) -> dict[str, str]:
@@ -220,14 +228,18 @@ def model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     """Returns the model for the section at a key path, or None."""
     current: Any = model
     for part in path:
-        if isinstance(part, int):
-            current = item_type(current)
-        elif (found := model_in(current)) is not None:
-            name = known_keys(found).get(part)
-            current = found.model_fields[name].annotation if name else None
-        else:
-            return None
+        current = _type_below(current, part)
     return model_in(current)
+
+
+def _type_below(annotation: Any, part: str | int) -> Any:
+    """Returns the type of an item or a key of what has this type, or None."""
+    if isinstance(part, int):
+        return item_type(annotation)
+    if (found := model_in(annotation)) is None:
+        return None
+    name = known_keys(found).get(part)
+    return found.model_fields[name].annotation if name else None
 
 
 def places_of(model: type[BaseModel], key: str, at: KeyPath) -> list[KeyPath]:
@@ -278,6 +290,20 @@ def _alternatives(annotation: Any) -> list[Any]:
     return [annotation]
 
 
+def _without_alternatives(location: KeyPath, model: type[BaseModel]) -> KeyPath:
+    """Removes the name that pydantic adds for each alternative of a union such as `bool | str`."""
+    current: Any = model
+    path: list[str | int] = []
+    for part in location:
+        alternatives = [each for each in _alternatives(current) if each is not types.NoneType]
+        if len(alternatives) > 1:
+            current = None
+            continue
+        path.append(part)
+        current = _type_below(current, part)
+    return tuple(path)
+
+
 def _without_key_mark(location: KeyPath) -> KeyPath:
     """Removes the mark with which pydantic reports an invalid key instead of a value."""
     return location[:-1] if location[-1:] == ("[key]",) else location
@@ -319,7 +345,7 @@ def _describe(
         allowed = PATTERNS_IN_WORDS.get(pattern, f"text that matches {pattern}")
     else:
         allowed = _one_line(details["msg"].removeprefix("Input should be "))
-    return f"found {found}, allowed: {allowed}"
+    return f"found {found}{_ALLOWS}{allowed}"
 
 
 def _one_line(text: str) -> str:
