@@ -62,8 +62,8 @@ services:  ## install what tests start, as root on Debian: promtool, RabbitMQ, N
 	    && apt-get install -y -q --no-install-recommends $${pair#*:} >/dev/null; } \
 	  || echo "$${pair%%:*} is missing"; done
 
-test: dev services  ## run the tests but the slow ones, several at a time; ARGS: for pytest, which runs one at a time
-	$(BIN)/pytest $(or $(ARGS),-m 'not slow' $(PARALLEL))
+test: dev services  ## run the tests but the slow ones, each on one event loop; ARGS: for pytest, which runs one at a time
+	$(BIN)/pytest $(or $(ARGS),-m 'not slow and not other_loop' $(PARALLEL))
 
 test-all: dev services  ## run all tests: also drills, brokers that restart, examples of the documentation
 	$(BIN)/pytest $(PARALLEL)

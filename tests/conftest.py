@@ -12,7 +12,7 @@ import pytest
 import websockets.asyncio.client
 from hypothesis import HealthCheck, settings
 
-from . import first_collection, hangs, slow_first
+from . import first_collection, hangs, other_loop, slow_first
 from .chaos.drill_property import DRILL
 
 # Until the tests are collected: what is loaded and collected stays.
@@ -45,9 +45,10 @@ settings.load_profile("tests")
 
 @pytest.hookimpl(trylast=True)  # after faulthandler's
 def pytest_configure(config: pytest.Config) -> None:
-    """Finds where a test hangs; makes one process compile for all."""
+    """Finds where a test hangs; makes one process compile for all; marks tests of two loops."""
     hangs.configure(config)
     first_collection.configure(config)
+    config.pluginmanager.register(other_loop)
 
 
 @pytest.hookimpl(tryfirst=True)
