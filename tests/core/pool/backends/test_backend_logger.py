@@ -27,6 +27,17 @@ def test_records_reach_the_parents_handlers_with_the_backend(
     assert vars(record)["backend"] == "blue"
 
 
+def test_child_logs_alike_and_is_not_kept(
+    logger: BackendLogger, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger.getChild("link").warning("it hangs")
+
+    [record] = caplog.records
+    assert record.name == "wsgw.test.parent.backend.blue.link"
+    assert vars(record)["backend"] == "blue"
+    assert record.name not in logging.root.manager.loggerDict
+
+
 def test_backend_named_by_the_plugin_is_kept(
     logger: BackendLogger, caplog: pytest.LogCaptureFixture
 ) -> None:
