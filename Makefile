@@ -65,7 +65,7 @@ services:  ## install what tests start, as root on Debian: promtool, RabbitMQ, N
 test: dev services  ## run the tests but the slow ones, each on one event loop; ARGS: for pytest, which runs one at a time
 	$(BIN)/pytest $(or $(ARGS),-m 'not slow and not other_loop' $(PARALLEL))
 
-test-all: dev services  ## run all tests: also drills, brokers that restart, examples of the documentation
+test-all: dev services  ## run all tests, on both event loops: also drills, brokers that restart, examples of the documentation
 	$(BIN)/pytest $(PARALLEL)
 
 check: dev  ## lint, format, types and layers, without changing a file

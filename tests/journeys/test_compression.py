@@ -22,13 +22,13 @@ from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 from .raw_client import raw_websocket
 from .scripted_backend import ScriptedBackend
 
-KIB, MIB = 1024, 1024 * 1024
+MIB = 1024 * 1024
 MESSAGES: list[str | bytes] = [
     "",
     "short",
     "grüße \N{SNOWMAN} " * 1000,
     b"\0" * MIB,
-    os.urandom(64 * KIB),
+    os.urandom(MIB),
     "the same again",
     "the same again",
 ]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _TURNS_PER_SECOND = 500  # of all busy connections together
 _LONGEST_INTERVAL = 1.0
 _SWEEPS = 64  # rounds over the idle connections in one ping time
-_SHORTEST_PAUSE = 0.005  # between two rounds
+_SHORTEST_PAUSE = 0.005  # seconds between two rounds
 
 
 class Pinger:
